@@ -1,0 +1,112 @@
+/*
+ * mp - msgpack as this program uses it.
+ *
+ * Writing goes through msgpack-c's packers into a buf, always in the shortest
+ * form, so equal values are equal bytes (digests rest on it). Reading is our
+ * own cursor: bounded, without copies or a tree, because mappings touch a few
+ * fields of a message and must pay for no more.
+ *
+ * Ext types: -1 timestamp (msgpack spec), MP_EXT_DECIMAL (68) a number as its
+ * ASCII text exactly as the source wrote it ("79.90", "1E5"),
+ * MP_EXT_SEALED (69) the place of a sealed value: a msgpack uint, its position
+ * in the event's `sealed` list.
+ */
+#ifndef VAYLA_BASE_MP_H
+#define VAYLA_BASE_MP_H
+
+#include "broker/base/buf.h"
+
+#define MP_EXT_DECIMAL 68
+#define MP_EXT_SEALED 69
+#define MP_DEPTH 64  /* containers within containers, at the most */
+#define MP_KEYS 4096 /* keys in one map, at the most (mp_check) */
+
+enum mp_type {
+	MP_NIL,
+	MP_BOOL,
+	MP_INT,	  /* fits int64 */
+	MP_UINT,  /* only above INT64_MAX */
+	MP_FLOAT, /* float32/64; refused by everything that handles money */
+	MP_STR,
+	MP_BIN,
+	MP_ARRAY,
+	MP_MAP,
+	MP_DECIMAL, /* bytes = ASCII digits */
+	MP_TIME,    /* i = ns since the epoch */
+	MP_SEALED,  /* u = position */
+	MP_EXT	    /* any other ext: ext = its type, bytes = its data */
+};
+
+struct mp {
+	enum mp_type type;
+	int8_t ext;
+	union {
+		bool b;
+		int64_t i;
+		uint64_t u;
+		double f;
+		uint32_t count;	    /* ARRAY items, MAP pairs */
+		struct slice bytes; /* STR BIN DECIMAL EXT */
+	};
+};
+
+/* Where a reader stands; [p, end) is what is left. */
+struct mp_in {
+	const uint8_t *p, *end;
+};
+
+static inline struct mp_in
+mp_in(struct slice s)
+{
+	return (struct mp_in){s.p, s.p + s.n};
+}
+
+/* Read one item. For a container only its head: its items follow. Cut short,
+ * reserved byte or timestamp out of range: ERR_SYNTAX. */
+enum err mp_next(struct mp_in *in, struct mp *out) MUST_CHECK;
+
+/* Step over one whole value; bounded depth. */
+enum err mp_skip(struct mp_in *in) MUST_CHECK;
+
+/* One whole value as bytes, stepping over it. */
+enum err mp_value(struct mp_in *in, struct slice *out) MUST_CHECK;
+
+/* Is this exactly one well-formed value: depth, key counts, UTF-8 in str,
+ * text keys without doubles, no bytes behind it? For what a peer sent. */
+enum err mp_check(struct slice s) MUST_CHECK;
+
+/* The value at a text key of the map `s`; false when s is no map or has no
+ * such key. *out is the value's bytes. `s` must have passed mp_check. */
+bool mp_get(struct slice s, const char *key, struct slice *out);
+
+/* mp_get, then read: false also when the type is another. mp_get_str accepts
+ * STR; _int MP_INT; _bool BOOL; _time TIME; _bin BIN. */
+bool mp_get_str(struct slice s, const char *key, struct slice *out);
+bool mp_get_bin(struct slice s, const char *key, struct slice *out);
+bool mp_get_int(struct slice s, const char *key, int64_t *out);
+bool mp_get_bool(struct slice s, const char *key, bool *out);
+bool mp_get_time(struct slice s, const char *key, int64_t *out);
+
+void mp_put_nil(struct buf *b);
+void mp_put_bool(struct buf *b, bool v);
+void mp_put_int(struct buf *b, int64_t v);
+void mp_put_uint(struct buf *b, uint64_t v);
+void mp_put_str(struct buf *b, struct slice s);
+void mp_put_cstr(struct buf *b, const char *s);
+void mp_put_bin(struct buf *b, struct slice s);
+void mp_put_array(struct buf *b, uint32_t count);
+void mp_put_map(struct buf *b, uint32_t pairs);
+void mp_put_time(struct buf *b, int64_t ns);
+void mp_put_decimal(struct buf *b, struct slice digits);
+void mp_put_sealed(struct buf *b, uint32_t place);
+
+/*
+ * A container whose count is known only at the end: mp_open_*() returns a mark,
+ * mp_close_*() writes the count in the shortest form (moving what was written
+ * in between when it has to).
+ */
+size_t mp_open(struct buf *b);
+void mp_close_array(struct buf *b, size_t mark, uint32_t count);
+void mp_close_map(struct buf *b, size_t mark, uint32_t pairs);
+
+#endif
