@@ -1,0 +1,52 @@
+/*
+ * config - vayla.yaml, read once: where things are and which systems there are.
+ *
+ * Every process reads the same file. Values may hold ${VAR}, ${VAR:-default}
+ * and ${VAR:?message}; for VAR unset, VAR_FILE and then
+ * $CREDENTIALS_DIRECTORY/VAR name a file that holds the value (one final
+ * newline is cut). All errors are collected in `faults`; nothing starts with
+ * one. What a system's settings mean is its pack's business
+ * (mappings/engine/pack.h).
+ *
+ * Relative paths are relative to the folder of vayla.yaml ... except in
+ * ipc:// addresses and folders that begin with "./", which are relative to the
+ * working directory of the process, as a person typing them expects.
+ */
+#ifndef VAYLA_BASE_CONFIG_H
+#define VAYLA_BASE_CONFIG_H
+
+#include "broker/base/yaml.h"
+
+struct config_system {
+	struct slice name; /* [a-z][a-z0-9_-]*, at most 32 */
+	struct slice pack; /* `use:` */
+	struct slice of; /* whose orders and payments; own name if not given */
+	bool live;	 /* mode: live (default observe) */
+	struct slice since;	 /* "2026-01-01" or empty */
+	const struct yaml *node; /* the whole entry: settings and tables:, with
+				    ${VAR} already replaced in the scalars */
+};
+
+struct config {
+	const char *file;
+	const char *data;    /* broker.data, folder */
+	const char *bus;     /* broker.bus, "ipc://..." or "tcp://..." */
+	const char *console; /* broker.console, "http://127.0.0.1:7180" */
+	const char *packs;   /* broker.packs: the mappings folder */
+	const char *listen;  /* receiver.listen; NULL when there is none */
+	size_t systems_n;
+	struct config_system *systems; /* in the file's order */
+	const struct yaml *root;
+	struct arena arena; /* owns everything above */
+};
+
+/* broker.packs defaults to the first that exists of: $VAYLA_PACKS, mappings
+ * beside the program's folder (../mappings), ./mappings, /usr/share/vayla/
+ * mappings. */
+enum err config_load(
+    struct config **out, const char *path, struct faults *f) MUST_CHECK;
+void config_free(struct config *c);
+const struct config_system *config_system(
+    const struct config *c, struct slice name);
+
+#endif

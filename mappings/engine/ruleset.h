@@ -1,0 +1,83 @@
+/*
+ * ruleset - all that decides what an event becomes, as one immutable value with
+ * a hash: the packs' mappings and schemas, the installation's systems, settings
+ * (without secrets) and tables, answers, zone data and the engine's version.
+ *
+ * Routes: a native event (its type begins with "<pack>.") goes through the
+ * mappings of its own system's pack; a canonical one through the mappings of
+ * every system whose pack takes that type. What a mapping emits is canonical
+ * (a type of the vocabulary) or a request to its own system (a type
+ * "<pack>...." ). The graph of types has no cycle; that is checked at load.
+ */
+#ifndef VAYLA_ENGINE_RULESET_H
+#define VAYLA_ENGINE_RULESET_H
+
+#include "mappings/engine/pack.h"
+
+struct route {
+	uint32_t id; /* position in the ruleset; stable within it */
+	struct slice system;
+	const struct mapping *map;
+	const struct system_rules *sys; /* the ruleset's own */
+};
+
+/* What requests of a type want of delivery (from send: of the pack). */
+struct delivery_rule {
+	bool skip_when_spent; /* else park */
+	enum {
+		REVISED_SEND,
+		REVISED_REVERSE,
+		REVISED_ASK,
+		REVISED_NEVER
+	} revised;
+};
+
+struct ruleset;
+
+/* Loads packs, mappings, settings, tables. All faults of all files at once;
+ * ERR_CONFIG when there is any. `answers`: msgpack array of [system, map,
+ * table, key, row]; empty at first. */
+enum err ruleset_load(struct ruleset **out, const struct config *c,
+    struct slice answers, struct faults *f) MUST_CHECK;
+void ruleset_free(struct ruleset *r);
+
+const uint8_t *ruleset_hash(const struct ruleset *r); /* 32 bytes */
+/* Everything the hash covers as one msgpack value, to be kept beside the log.
+ */
+enum err ruleset_bundle(const struct ruleset *r, struct buf *out) MUST_CHECK;
+
+const struct vocabulary *ruleset_vocabulary(const struct ruleset *r);
+const struct pack *ruleset_pack(const struct ruleset *r, struct slice system);
+size_t ruleset_systems(const struct ruleset *r, const struct slice **names);
+
+/* The schema of a type; NULL for one that has none (sealed whole). */
+const struct schema *ruleset_schema(const struct ruleset *r, struct slice type);
+
+/* May this system publish this type (a native type of its pack)? */
+bool ruleset_may_publish(
+    const struct ruleset *r, struct slice system, struct slice type);
+
+/* The routes of an event, in a fixed order. Returns their number. */
+size_t ruleset_routes(const struct ruleset *r, struct slice type,
+    struct slice source, const struct route *const **out);
+const struct route *ruleset_route(const struct ruleset *r, uint32_t id);
+/* By system and mapping name, for resuming under a newer ruleset. */
+const struct route *ruleset_route_find(
+    const struct ruleset *r, struct slice system, struct slice map);
+
+/* Which system a request type is for: the route's own system; is `type` a
+ * request type at all? */
+bool ruleset_is_request(
+    const struct ruleset *r, struct slice type, struct delivery_rule *rule);
+
+/* "order:1042" as written by `system` -> "order:shop/1042". ERR_SYNTAX without
+ * a kind or over 256 bytes. */
+enum err ruleset_scope(const struct ruleset *r, struct slice system,
+    struct slice written, struct buf *out) MUST_CHECK;
+
+/* Evaluate one route. `envelope` and `data` as struct input says. */
+const struct result *ruleset_eval(const struct ruleset *r,
+    const struct route *route, struct eval *e, struct slice envelope,
+    struct slice data, const struct reader *reader);
+
+#endif

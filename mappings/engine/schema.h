@@ -1,0 +1,107 @@
+/*
+ * schema - what a type of event holds: for checking mappings when they load,
+ * for knowing which fields are personal, and for documentation.
+ *
+ * One YAML file a type: mappings/canonical/<type>.yaml for the vocabulary,
+ * mappings/<pack>/schema/<type>.yaml for a product's own types.
+ *
+ *     schema: order.placed/1
+ *     title: What a customer bought
+ *     subject: {kind: order, scope: system}   # canonical: system | house
+ *     person: buyer.email                     # whose data this is, optional
+ *     blank: absent                           # "" means absent, for all fields
+ *     zone: UTC                               # of zoneless times
+ *     open: true                              # unknown fields are allowed
+ *     fields:
+ *       number: text
+ *       company?: {type: text, personal: true}
+ *       status: {type: text, enum: [processing, on-hold]}
+ *       totals: {fields: {net: decimal, gross: decimal}}
+ *       lines: {items: {id: text, quantity: decimal}}
+ *       tags?: {list: text}
+ *       meta_value?: any
+ *
+ * Types: text integer decimal bool time date any; `name?` is optional; text
+ * takes a number's digits, decimal takes digits in a text, time takes ISO text
+ * (with `zone` where it names none). A native event's whole body is personal
+ * and sealed; of a canonical one the marked fields.
+ */
+#ifndef VAYLA_ENGINE_SCHEMA_H
+#define VAYLA_ENGINE_SCHEMA_H
+
+#include "broker/base/mp.h"
+#include "broker/base/yaml.h"
+#include "broker/base/zone.h"
+
+enum schema_type {
+	SCHEMA_ANY,
+	SCHEMA_TEXT,
+	SCHEMA_INTEGER,
+	SCHEMA_DECIMAL,
+	SCHEMA_BOOL,
+	SCHEMA_TIME,
+	SCHEMA_DATE,
+	SCHEMA_MAP,
+	SCHEMA_LIST
+};
+
+struct schema_field {
+	struct slice name;
+	enum schema_type type;
+	bool optional, personal;
+	bool blank_absent;	 /* "" is absent here */
+	const struct zone *zone; /* of zoneless times, or NULL */
+	size_t enum_n;
+	const struct slice *enums;
+	const struct schema_field *fields; /* MAP: first of its fields */
+	const struct schema_field *item;   /* LIST: what each item is */
+	const struct schema_field *next;
+	struct slice title;
+	uint32_t line;
+};
+
+struct schema {
+	struct slice type; /* "order.placed" */
+	int version;
+	bool canonical;	   /* from mappings/canonical */
+	bool open;	   /* unknown fields are fine (drift, not error) */
+	struct slice kind; /* subject kind, canonical only */
+	bool house;	   /* subject scope is house, not system */
+	struct slice title, person;
+	struct schema_field root; /* MAP */
+	const char *file;
+};
+
+/* Load one file; everything lives in `a`. ERR_SYNTAX when `f` got a fault. */
+enum err schema_load(const char *path, bool canonical, struct arena *a,
+    struct faults *f, const struct schema **out) MUST_CHECK;
+
+const struct schema_field *schema_find(
+    const struct schema_field *map, struct slice name);
+
+/* NULL-terminated names of a map's fields, for "did you mean". */
+const char *const *schema_names(
+    const struct schema_field *map, struct arena *a);
+
+/* Does this whole value fit (required fields, types, enums)? ERR_TYPE,
+ * ERR_MISSING with the path in the note. Unknown fields pass if open. */
+enum err schema_check(const struct schema *s, struct slice data) MUST_CHECK;
+
+/*
+ * Divide data into what stays open and what is sealed: every personal value is
+ * replaced in `open` by MP_EXT_SEALED n, and appended to `sealed`, a msgpack
+ * array of the values. s = NULL: the whole of data is one sealed value. *count
+ * is how many were taken; 0 leaves `sealed` empty.
+ */
+enum err schema_split(const struct schema *s, struct slice data,
+    struct buf *open, struct buf *sealed, uint32_t *count) MUST_CHECK;
+
+/* The inverse: byte for byte the data that was divided. */
+enum err schema_merge(
+    struct slice open, struct slice sealed, struct buf *out) MUST_CHECK;
+
+/* For an erased person: sealed values become absent: a map's key is left out, a
+ * list's item likewise, the whole data an empty map. */
+enum err schema_merge_erased(struct slice open, struct buf *out) MUST_CHECK;
+
+#endif
