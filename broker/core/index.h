@@ -1,0 +1,132 @@
+/*
+ * index - what the log means, as a fold: facts, subjects, refs, open
+ * deliveries, held mappings. index.db (SQLite) is written behind by its own
+ * thread, only from synced turns, `applied` in the same transaction; what is
+ * newer stands in a memtable that every read looks at first. Losing index.db
+ * costs a rebuild and no event: index_open() replays the log from `applied` on.
+ *
+ * Turn thread: index_apply() and all reads below. The http thread has a
+ * struct index_view of its own.
+ */
+#ifndef VAYLA_CORE_INDEX_H
+#define VAYLA_CORE_INDEX_H
+
+#include "broker/base/arena.h"
+#include "broker/core/log.h"
+
+struct index;
+
+/* dir holds index.db; it is rebuilt when missing, stale or of another version.
+ */
+enum err index_open(
+    struct index **out, const char *dir, struct log *l) MUST_CHECK;
+/* Writes what is pending, then closes. */
+void index_close(struct index *ix);
+
+/* Fold a synced turn (also used by the replay). Never fails but by ERR_NOMEM;
+ * blocks only if the index thread is two batches behind. */
+enum err index_apply(struct index *ix, const struct log_record *rec) MUST_CHECK;
+
+/* ---- facts: (source, id) ---- */
+struct known {
+	uint64_t seq; /* of the last revision */
+	uint32_t revision;
+	bool withdrawn;
+	uint8_t digest[32];
+};
+/* ERR_NOTFOUND when never seen. Bloom filter first. */
+enum err index_fact(struct index *ix, struct slice source, struct slice id,
+    struct known *out) MUST_CHECK;
+
+/* ---- subjects ---- */
+/* Sequences of the last revisions (not withdrawn) of facts of `type` at
+ * `subject`, ascending, those with seq < before; at most max. */
+enum err index_at(struct index *ix, struct slice type, struct slice subject,
+    uint64_t before, uint64_t *out, size_t max, size_t *n) MUST_CHECK;
+/* The subject a ref names; ERR_NOTFOUND. */
+enum err index_ref(struct index *ix, struct slice ref, struct arena *a,
+    struct slice *subject) MUST_CHECK;
+/* The key slot of a subject; ERR_NOTFOUND when it has none yet. */
+enum err index_slot(
+    struct index *ix, struct slice subject, uint32_t *slot) MUST_CHECK;
+uint32_t index_slot_max(struct index *ix);
+
+/* Events that were mapped while reading `read_seq`: (input seq, map name),
+ * ascending; for evaluating them anew. */
+struct dependent {
+	uint64_t input;
+	struct slice map; /* "SYSTEM/NAME" */
+};
+enum err index_dependents(struct index *ix, uint64_t read_seq, struct arena *a,
+    struct dependent **out, size_t *n) MUST_CHECK;
+
+/* ---- open work: deliveries (sub = system) and held mappings (sub =
+ * "map:SYSTEM/NAME") ---- */
+enum open_state {
+	OPEN_READY,  /* to be delivered */
+	OPEN_RETRY,  /* again at due */
+	OPEN_WAIT,   /* mapping: for another event, until due */
+	OPEN_BEHIND, /* mapping: behind an earlier one of its subject */
+	OPEN_ASK,    /* a question */
+	OPEN_PARKED  /* an error: a person must act */
+};
+struct open_item {
+	struct slice sub, subject;
+	uint64_t seq;	 /* the event */
+	uint64_t settle; /* the SETTLE record that says why, or 0 */
+	enum open_state state;
+	uint32_t attempt;
+	int64_t due;
+	struct slice wait_type, wait_key; /* OPEN_WAIT */
+	bool wait_by_ref;
+};
+/* All open items of a sub (empty: all subs) with seq > after, ascending, at
+ * most max, for filling queues; slices live in `a`. */
+enum err index_open_items(struct index *ix, struct slice sub, uint64_t after,
+    size_t max, struct arena *a, struct open_item **out, size_t *n) MUST_CHECK;
+/* The open items of one sub and subject, ascending. */
+enum err index_open_at(struct index *ix, struct slice sub, struct slice subject,
+    size_t max, struct arena *a, struct open_item **out, size_t *n) MUST_CHECK;
+/* Held mappings that wait for (type, key as stored). */
+enum err index_waiting(struct index *ix, struct slice type, struct slice key,
+    bool by_ref, struct arena *a, struct open_item **out, size_t *n) MUST_CHECK;
+
+struct index_counts {
+	uint64_t events, facts, duplicates;
+	uint64_t ready, retry, wait, behind, ask, parked; /* open items */
+	uint64_t settled; /* deliveries completed ok */
+};
+void index_counts(struct index *ix, struct index_counts *out);
+
+/* ---- the last state of systems and rules, from ACTION records ---- */
+/* "live", "paused" or "" for a system nobody acted on. */
+enum err index_system_state(struct index *ix, struct slice system,
+    struct arena *a, struct slice *state, struct slice *since) MUST_CHECK;
+/* Answers as ruleset_load() wants them: msgpack array of arrays. */
+enum err index_answers(struct index *ix, struct buf *out) MUST_CHECK;
+/* Hash of the ruleset in force (32 bytes); ERR_NOTFOUND. */
+enum err index_ruleset(struct index *ix, uint8_t hash[32]) MUST_CHECK;
+
+/* ---- views for people: another thread's own read-only connection ---- */
+struct index_view;
+enum err index_view_new(struct index_view **out, struct index *ix) MUST_CHECK;
+void index_view_free(struct index_view *v);
+/* Subjects a person may mean by a word: a subject, a ref, or the part of either
+ * behind its kind and system ("1042" finds order:shop/1042). */
+enum err index_view_find(struct index_view *v, struct slice word,
+    struct arena *a, struct slice **subjects, size_t *n) MUST_CHECK;
+/* Sequences of all records about a subject: its events, and the SETTLE, ACTION
+ * and TIMER records about those; ascending; at most max. */
+enum err index_view_timeline(struct index_view *v, struct slice subject,
+    uint64_t *out, size_t max, size_t *n) MUST_CHECK;
+enum err index_view_open(struct index_view *v, struct slice sub, uint64_t after,
+    size_t max, struct arena *a, struct open_item **out, size_t *n) MUST_CHECK;
+/* The last n events' sequences, descending. */
+enum err index_view_recent(
+    struct index_view *v, uint64_t *out, size_t max, size_t *n) MUST_CHECK;
+
+/* Compare index.db with a fold of the log made anew; differences a line each.
+ * For `vayla verify` and tests; nobody has the journal open. */
+enum err index_verify(const char *dir, struct buf *report) MUST_CHECK;
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * log - the durable journal: append-only segments of framed turns. The only
+ * truth; everything else is a fold over it.
+ *
+ * One log, one writer: the turn thread. Nothing is durable until log_append()
+ * returns ERR_OK (one pwrite, one fdatasync), so a publisher is confirmed only
+ * after the turn that took its event. Rejected: a row per event in SQLite; its
+ * index pages in the commit halve the rate by the sixth million.
+ *
+ * The format is in broker/core/JOURNAL.md. Sequence numbers count records from
+ * 1 without holes.
+ */
+#ifndef VAYLA_CORE_LOG_H
+#define VAYLA_CORE_LOG_H
+
+#include "broker/wire/frame.h"
+
+struct log;
+
+enum survives { SURVIVES_CRASH, SURVIVES_POWER_LOSS, SURVIVES_MACHINE };
+
+/* A turn in the making: records are added, then all are appended at once. */
+struct turn {
+	struct buf bytes; /* encoded records */
+	uint32_t count;
+	bool vital; /* holds a settlement or an action: may use the reserve */
+};
+#define TURN_MAX (6 * 1024 * 1024)
+void turn_init(struct turn *t);
+void turn_fini(struct turn *t);
+void turn_reset(struct turn *t);
+void turn_add(struct turn *t, enum record_kind kind, struct slice body);
+
+/*
+ * Opens or makes the log in dir (which exists), takes the lock (ERR_EXISTS
+ * names the process that has it), cuts a torn last frame, refuses a bad frame
+ * elsewhere (ERR_CORRUPT names segment and offset) and a newer format
+ * (ERR_VERSION).
+ */
+enum err log_open(
+    struct log **out, const char *dir, enum survives need) MUST_CHECK;
+void log_close(struct log *l); /* NULL is a no-op */
+
+/*
+ * Append one turn and wait for the disk. Sets *seq0 to its first sequence.
+ * `now` is the frame's recorded time. ERR_FULL: nothing was appended (the
+ * reserve is for vital turns only). ERR_SYNC: the process must end; nothing may
+ * be said to anyone about this turn.
+ */
+enum err log_append(struct log *l, const struct turn *t, int64_t now,
+    uint64_t *seq0) MUST_CHECK;
+
+uint64_t log_first(const struct log *l); /* lowest kept sequence */
+uint64_t log_next(const struct log *l);	 /* what the next record gets */
+
+struct log_record {
+	uint64_t seq;
+	int64_t recorded; /* ns */
+	enum record_kind kind;
+	struct slice body; /* msgpack, in the caller's buffer */
+};
+
+/* One record by sequence. Any thread may read through a log_reader of its own
+ * while the turn thread appends; a reader sees only synced turns. */
+struct log_reader;
+enum err log_reader_new(struct log_reader **out, struct log *l) MUST_CHECK;
+void log_reader_free(struct log_reader *r);
+/* The body lives until the reader's next call. ERR_NOTFOUND. */
+enum err log_read(
+    struct log_reader *r, uint64_t seq, struct log_record *out) MUST_CHECK;
+/* Every record from seq on, in order, until `each` returns other than ERR_OK.
+ */
+typedef enum err log_each(void *arg, const struct log_record *rec);
+enum err log_scan(
+    struct log_reader *r, uint64_t from, log_each *each, void *arg) MUST_CHECK;
+
+struct log_stat {
+	uint64_t records, bytes, segments, syncs;
+	int64_t last_sync_ns; /* how long the last fdatasync took */
+};
+void log_stat(const struct log *l, struct log_stat *out);
+
+/* Checks every frame of a log that nobody has open: CRC, sequence, record
+ * shapes. Writes what is wrong to `report`, a line each; ERR_CORRUPT if any. */
+enum err log_verify(
+    const char *dir, struct buf *report, uint64_t *records) MUST_CHECK;
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * seal - an event's way onto the disk and back: divides personal from open data
+ * by the type's schema, seals under the subject's slot, and puts it together
+ * again. A type without a canonical schema is sealed whole.
+ */
+#ifndef VAYLA_CORE_SEAL_H
+#define VAYLA_CORE_SEAL_H
+
+#include "broker/core/keys.h"
+#include "broker/wire/event.h"
+#include "mappings/engine/ruleset.h"
+
+struct sealer;
+enum err sealer_new(struct sealer **out, struct keys *k) MUST_CHECK;
+void sealer_free(struct sealer *s);
+
+/* Sets e->digest (of e->data as it is) and then e->data and e->sealed to what
+ * is stored; their bytes live in the sealer until sealer_reset(). */
+enum err sealer_close(struct sealer *s, const struct schema *schema,
+    uint32_t slot, struct event *e) MUST_CHECK;
+/* The inverse for an event that was read: e->data becomes the data as
+ * published. *erased: the key is gone; e->data is what is left. */
+enum err sealer_open(
+    struct sealer *s, struct event *e, bool *erased) MUST_CHECK;
+/* An effect's excerpt, sealed whole under the event's slot; and back. */
+enum err sealer_close_bytes(struct sealer *s, uint32_t slot, struct slice plain,
+    struct slice *out) MUST_CHECK;
+enum err sealer_open_bytes(
+    struct sealer *s, struct slice sealed, struct slice *out) MUST_CHECK;
+void sealer_reset(struct sealer *s);
+
+#endif

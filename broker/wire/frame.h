@@ -1,0 +1,102 @@
+/*
+ * frame - messages of PROTOCOL.md: three ZeroMQ frames,
+ *     "VY1" VERB | header: msgpack map | blob: records one after the other
+ * and the records in a blob: msgpack arrays [kind, body].
+ */
+#ifndef VAYLA_WIRE_FRAME_H
+#define VAYLA_WIRE_FRAME_H
+
+#include "broker/wire/event.h"
+
+#define FRAME_MAX (256 * 1024)		   /* of a PUB with several records */
+#define FRAME_MAX_ONE (1024 * 1024 + 4096) /* of a PUB with one event */
+#define FRAME_HEADER 4096
+#define FRAME_RECORDS 1024 /* in one PUB */
+
+enum verb {
+	VERB_HELLO,
+	VERB_PUB,
+	VERB_SUB,
+	VERB_ASK,
+	VERB_PING,
+	VERB_BYE,
+	VERB_WELCOME,
+	VERB_PUBOK,
+	VERB_PUBNO,
+	VERB_EVT,
+	VERB_REPLY,
+	VERB_PONG,
+	VERB_ERR,
+	VERB_COUNT
+};
+const char *verb_name(enum verb v); /* "HELLO" */
+
+/* The first frame's bytes; VERB_COUNT when it is none of ours. */
+enum verb verb_read(struct slice frame);
+void verb_write(struct buf *out, enum verb v);
+
+/* Also the kinds of records in the log; never renumber. */
+enum record_kind {
+	REC_EVENT = 1,
+	REC_SETTLE = 2,
+	REC_ACTION = 3,
+	REC_TIMER = 4 /* log only */
+};
+
+/* The next record of a blob: its kind and its body's bytes, checked by
+ * mp_check. false at the end; *e is ERR_SYNTAX for a malformed one. */
+bool record_next(
+    struct mp_in *in, enum record_kind *kind, struct slice *body, enum err *e);
+void record_write(struct buf *out, enum record_kind kind, struct slice body);
+
+/* What became of a delivery, or of a mapping's evaluation (sub "map:..."). */
+enum settle_verdict {
+	SETTLE_OK,
+	SETTLE_RETRY,
+	SETTLE_DEFER,
+	SETTLE_REJECT,
+	SETTLE_ASK,
+	/* the broker's own, in the log only: */
+	SETTLE_WAIT,   /* a mapping waits for another event */
+	SETTLE_BEHIND, /* held behind an earlier one of its subject */
+	SETTLE_SKIP    /* passed over: by rule or by a person */
+};
+const char *settle_name(enum settle_verdict v);	       /* "ok" ... */
+enum settle_verdict settle_by_name(struct slice name); /* SKIP+1 if none */
+
+struct settle {
+	struct slice sub; /* system's name, or "map:SYSTEM/NAME" */
+	uint64_t seq;	  /* the event delivered or evaluated */
+	enum settle_verdict verdict;
+	uint32_t attempt;  /* from 1 */
+	int64_t after_ms;  /* RETRY, DEFER: as the far side asked; 0 = ours */
+	int64_t due;	   /* log: when it comes again or the wait ends, ns */
+	bool parked;	   /* log: attempts are spent, or it cannot go on */
+	struct slice text; /* what is wrong, where, what to do */
+	struct slice path, where; /* mapping: output path, file:line:column */
+	struct slice table, key;  /* ASK */
+	struct slice wait_type, wait_key; /* WAIT */
+	bool wait_by_ref;
+	struct slice effect; /* msgpack map: digest (bin) status (int) remote
+				(text) ms (int) excerpt (bin, sealed whole in
+				the log under the event's slot) */
+};
+enum err settle_read(struct slice mp, struct settle *out) MUST_CHECK;
+void settle_write(struct buf *out, const struct settle *s);
+
+/* A person's act, or a ruleset taken into use. */
+struct action {
+	struct slice act; /* "ruleset" "retry" "skip" "answer" "pause" "resume"
+			     "live" */
+	struct slice by;  /* who */
+	struct slice reason;
+	struct slice sub; /* retry, skip: which subscription */
+	uint64_t seq;
+	struct slice system, map, table, key, row; /* answer; pause, live */
+	struct slice hash;			   /* ruleset: bin 32 */
+	struct slice since;			   /* live */
+};
+enum err action_read(struct slice mp, struct action *out) MUST_CHECK;
+void action_write(struct buf *out, const struct action *a);
+
+#endif
