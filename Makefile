@@ -13,7 +13,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
-PKGS := libzmq libcurl yaml-0.1 sqlite3 libmicrohttpd libcrypto expat
+PKGS := libzmq libcurl yaml-0.1 sqlite3 libmicrohttpd libcrypto expat msgpack
 WARN := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla \
 	$(if $(WERROR),-Werror)

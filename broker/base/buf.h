@@ -34,7 +34,7 @@ void buf_byte(struct buf *b, uint8_t c);
 void buf_slice(struct buf *b, struct slice s);
 void buf_str(struct buf *b, const char *s);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 
 /* The content with a NUL behind it that is not counted; "" when bad. */
 const char *buf_cstr(struct buf *b);

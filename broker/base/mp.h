@@ -61,22 +61,60 @@ mp_in(struct slice s)
 	return (struct mp_in){s.p, s.p + s.n};
 }
 
-/* Read one item. For a container only its head: its items follow. Cut short,
- * reserved byte or timestamp out of range: ERR_SYNTAX. */
-enum err mp_next(struct mp_in *in, struct mp *out) MUST_CHECK;
+/* mp_next for everything that its inline part leaves alone. */
+enum err mp_next_rest(struct mp_in *in, struct mp *out) MUST_CHECK;
 
-/* Step over one whole value; bounded depth. */
+/* Read one item. For a container only its head: its items follow. Cut short,
+ * reserved byte or timestamp out of range: ERR_SYNTAX, and `in` has not moved.
+ * Inline for what messages are made of: short texts, small containers and
+ * small numbers. */
+MUST_CHECK static inline enum err
+mp_next(struct mp_in *in, struct mp *out)
+{
+	const uint8_t *p = in->p;
+	size_t left = (size_t)(in->end - p), n;
+
+	if (left == 0)
+		return mp_next_rest(in, out);
+	if ((*p & 0xe0) == 0xa0) {
+		n = *p & 0x1f;
+		if (n >= left)
+			return mp_next_rest(in, out);
+		out->type = MP_STR;
+		out->bytes = (struct slice){p + 1, n};
+		in->p = p + 1 + n;
+	} else if (*p < 0x80) {
+		out->type = MP_INT;
+		out->i = *p;
+		in->p = p + 1;
+	} else if (*p < 0xa0) {
+		out->type = *p < 0x90 ? MP_MAP : MP_ARRAY;
+		out->count = *p & 0x0f;
+		in->p = p + 1;
+	} else {
+		return mp_next_rest(in, out);
+	}
+	return ERR_OK;
+}
+
+/* Step over one whole value, however deep: it counts what is still to come
+ * instead of recursing. `in` has not moved when ERR_SYNTAX. */
 enum err mp_skip(struct mp_in *in) MUST_CHECK;
 
 /* One whole value as bytes, stepping over it. */
 enum err mp_value(struct mp_in *in, struct slice *out) MUST_CHECK;
 
 /* Is this exactly one well-formed value: depth, key counts, UTF-8 in str,
- * text keys without doubles, no bytes behind it? For what a peer sent. */
+ * text keys without doubles, decimals that
+ * are numbers, no bytes behind it? For what a peer sent. */
 enum err mp_check(struct slice s) MUST_CHECK;
 
+/* Is this a number as JSON writes one? What MP_EXT_DECIMAL must hold. */
+bool mp_is_number(struct slice s);
+
 /* The value at a text key of the map `s`; false when s is no map or has no
- * such key. *out is the value's bytes. `s` must have passed mp_check. */
+ * such key. *out is the value's bytes. `s` should have passed mp_check: bytes
+ * that have not are read safely, but may say false. */
 bool mp_get(struct slice s, const char *key, struct slice *out);
 
 /* mp_get, then read: false also when the type is another. mp_get_str accepts
