@@ -12,6 +12,7 @@
  *     blank: absent                           # "" means absent, for all fields
  *     zone: UTC                               # of zoneless times
  *     open: true                              # unknown fields are allowed
+ *     seal: marked                            # whole | marked, see below
  *     fields:
  *       number: text
  *       company?: {type: text, personal: true}
@@ -24,7 +25,8 @@
  * Types: text integer decimal bool time date any; `name?` is optional; text
  * takes a number's digits, decimal takes digits in a text, time takes ISO text
  * (with `zone` where it names none). A native event's whole body is personal
- * and sealed; of a canonical one the marked fields.
+ * and sealed; of a canonical one the marked fields. `seal:` says otherwise: a
+ * request such as a posting, which law demands be kept, says `seal: marked`.
  */
 #ifndef VAYLA_ENGINE_SCHEMA_H
 #define VAYLA_ENGINE_SCHEMA_H
@@ -65,6 +67,7 @@ struct schema {
 	int version;
 	bool canonical;	   /* from mappings/canonical */
 	bool open;	   /* unknown fields are fine (drift, not error) */
+	bool whole;	   /* sealed whole, not only its marked fields */
 	struct slice kind; /* subject kind, canonical only */
 	bool house;	   /* subject scope is house, not system */
 	struct slice title, person;
@@ -90,8 +93,9 @@ enum err schema_check(const struct schema *s, struct slice data) MUST_CHECK;
 /*
  * Divide data into what stays open and what is sealed: every personal value is
  * replaced in `open` by MP_EXT_SEALED n, and appended to `sealed`, a msgpack
- * array of the values. s = NULL: the whole of data is one sealed value. *count
- * is how many were taken; 0 leaves `sealed` empty.
+ * array of the values. s = NULL or s->whole: the whole of data is one sealed
+ * value. *count is how many were taken; 0 leaves `sealed` empty. Data that
+ * holds a MP_EXT_SEALED of its own where it stays open is refused (ERR_TYPE).
  */
 enum err schema_split(const struct schema *s, struct slice data,
     struct buf *open, struct buf *sealed, uint32_t *count) MUST_CHECK;
