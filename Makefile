@@ -1,62 +1,144 @@
-# Vayla - one Makefile, not recursive. `make help` lists the targets.
+# Vayla - one Makefile, not recursive over folders. `make help` says what there is.
 #
-#   BUILD   where everything goes            (build)
-#   SAN     address | thread | (none)        each with a build folder of its own
-#   CC      gcc or clang
+#   SAN=address|thread   a sanitizer's build, in a folder of its own
+#   CC=clang             another compiler
+#   WERROR=1             warnings are errors
+#   V=1                  show the commands
 SHELL := /bin/bash
 .DEFAULT_GOAL := all
+, := ,
 
 SAN ?=
 BUILD ?= build$(if $(SAN),/$(SAN))
-CC ?= cc
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+V ?=
+Q := $(if $(V),,@)
 
-PKGS := libzmq libcurl yaml-0.1 sqlite3 libmicrohttpd libcrypto expat msgpack
+PKGS := libzmq libcurl yaml-0.1 sqlite3 libmicrohttpd libcrypto msgpack
 WARN := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla \
 	$(if $(WERROR),-Werror)
 HARDEN := -fstack-protector-strong -fPIE \
 	$(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 SANFLAGS := $(if $(filter address,$(SAN)),-fsanitize=address$(,)undefined \
-	-fno-sanitize-recover=all,$(if $(filter thread,$(SAN)),-fsanitize=thread))
-, := ,
+	-fno-sanitize-recover=all)$(if $(filter thread,$(SAN)),-fsanitize=thread)
 OPT ?= $(if $(SAN),-O1,-O2) -g
-CFLAGS := -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) \
-	$(subst $(space),,$(SANFLAGS)) -fno-omit-frame-pointer
-CFLAGS += -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -MMD -MP
+CFLAGS := -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) \
+	-fno-omit-frame-pointer $(DEFS) -I.
+CFLAGS += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread -lm
 
-SRCS := $(sort $(wildcard broker/base/*.c broker/wire/*.c broker/core/*.c \
-	broker/console/*.c mappings/engine/*.c connectors/*/*.c))
-LIBOBJS := $(SRCS:%.c=$(BUILD)/obj/%.o)
+ROOMS := broker/base broker/wire broker/core broker/console mappings/engine \
+	connectors/sdk connectors/receiver connectors/http connectors/file \
+	connectors/mail connectors/sim
+SRCS := $(sort $(wildcard $(addsuffix /*.c,$(ROOMS))))
+ROOF := $(sort $(wildcard broker/*.c))
+OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard tests/bench/*.c)))
 
 .PHONY: all
 all: $(BUILD)/vayla
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+	$(if $(Q),@echo "  CC   $@")
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/libvayla.a: $(LIBOBJS)
+$(BUILD)/libvayla.a: $(call OBJ,$(SRCS))
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/vayla: $(BUILD)/obj/broker/main.o $(BUILD)/libvayla.a
+$(BUILD)/vayla: $(call OBJ,$(ROOF)) $(BUILD)/libvayla.a
+	$(if $(Q),@echo "  LINK $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# What the console shows stands in the program: see broker/console/files.c.
+$(BUILD)/obj/broker/console/files.o: $(wildcard broker/console/web/*)
+
+$(BUILD)/unit/% $(BUILD)/bench/%: LINK = $(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libvayla.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(LINK)
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libvayla.a
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $$(pkg-config --libs jansson)
 
+##@ The two that matter
+.PHONY: run
+run: ## install what is missing, build, and play a shop's day against it
+	@deploy/need.sh run
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@exec $(BUILD)/vayla demo
+
+.PHONY: test
+test: ## install what is missing, build, and run every test (some minutes)
+	@deploy/need.sh run test
+	@tests/run.sh
+
+##@ Parts and slow things
 .PHONY: unit
-unit: $(UNITS)
+unit: $(UNITS) ## the unit tests of this build (SAN=address, SAN=thread)
 	@fail=0; for t in $^; do $$t || fail=1; done; exit $$fail
 
+.PHONY: unit-programs
+unit-programs: $(UNITS)
+
+.PHONY: e2e
+e2e: all ## the end-to-end tests alone
+	@VAYLA_BUILD=$(BUILD) /usr/bin/python3 -m pytest -q tests/e2e
+
+.PHONY: lint
+lint: ## layers, sizes, formatting, words; warnings of gcc and clang
+	@deploy/need.sh run test
+	@tests/lint/run.sh
+
+.PHONY: bench
+bench: ## measure beside the named peers; writes build/bench.tsv
+	@deploy/need.sh run bench
+	@$(MAKE) --no-print-directory -j$$(nproc) bench-programs all
+	@tests/bench/run.sh $(BUILD)
+.PHONY: bench-programs
+bench-programs: $(BENCHES)
+
+.PHONY: fresh
+fresh: ## both commands in a Debian 12 made for it, from a clean clone (root)
+	@deploy/need.sh fresh
+	@tests/fresh.sh
+
+# Fuzz targets are built by clang with their sanitizers, from the sources.
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+build/fuzz/%: tests/fuzz/%.c $(SRCS)
+	@mkdir -p $(@D)/corpus/$*
+	$(Q)clang $(filter-out -fstack-protector-strong,$(CFLAGS)) -O1 \
+		-fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+.PHONY: fuzz
+fuzz: ## every decoder under libFuzzer, FUZZ_SECONDS each
+	@deploy/need.sh run test
+	@$(MAKE) --no-print-directory $(FUZZERS)
+	@for f in $(FUZZERS); do echo "== $$f"; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+			-print_final_stats=1 build/fuzz/corpus/$${f##*/} 2>&1 | \
+			grep -E 'ERROR|SUMMARY|stat::|cov:' | tail -n 8; \
+		[ $${PIPESTATUS[0]} = 0 ] || exit 1; done
+
+prefix ?= /usr/local
+.PHONY: install
+install: all ## into $(prefix), or DESTDIR$(prefix)
+	install -D -m 755 $(BUILD)/vayla $(DESTDIR)$(prefix)/bin/vayla
+	mkdir -p $(DESTDIR)$(prefix)/share/vayla
+	cp -R mappings $(DESTDIR)$(prefix)/share/vayla/
+	rm -rf $(DESTDIR)$(prefix)/share/vayla/mappings/engine
+
 .PHONY: clean
-clean:
-	rm -rf $(BUILD)
+clean: ## remove what was built (never ./var)
+	rm -rf build
+
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,44 @@
+#!/bin/bash
+# run.sh - every test, stage by stage, each stage's output as it comes; at the
+# end the sum of all closing lines. A stage that fails does not stop the others.
+#
+# gcc builds the program (warnings are errors), clang its copy under the address
+# and undefined-behaviour sanitizers, gcc the broker's rooms under the thread
+# sanitizer.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+: "${JOBS:=$(nproc)}"
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+bad=()
+
+stage() { # name, command
+	local name=$1
+	shift
+	echo "== $name"
+	"$@" 2>&1 | tee "$log/$name"
+	[ "${PIPESTATUS[0]}" = 0 ] || bad+=("$name")
+}
+mk() { make --no-print-directory -j"$JOBS" WERROR=1 "$@"; }
+# The tests run one at a time (no -j): what they print stays in order.
+unit() { mk "$@" unit-programs && make --no-print-directory WERROR=1 "$@" unit; }
+e2e() { VAYLA_BUILD=build /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e; }
+
+stage lint tests/lint/run.sh
+stage build mk all
+stage unit.address unit SAN=address CC=clang
+stage unit.thread unit SAN=thread
+stage e2e e2e
+
+count() { # word: the sum of "N word" over all closing lines
+	grep -hE '^([^ ]+: )?[0-9]+ passed|^(=+ )?[0-9]+ (passed|failed).* in [0-9.]+s|^[0-9]+ (passed|failed|skipped).* in ' "$log"/* |
+		grep -oE "[0-9]+ $1" | awk '{n += $1} END {print n + 0}'
+}
+echo
+for name in "${bad[@]}"; do echo "FAILED: $name"; done
+failed=$(count failed)
+[ ${#bad[@]} = 0 ] || [ "$failed" != 0 ] || failed=${#bad[@]}
+echo "$(count passed) passed, $failed failed, $(count skipped) skipped"
+[ ${#bad[@]} = 0 ] && [ "$failed" = 0 ]
