@@ -9,8 +9,8 @@
  * (mappings/engine/pack.h).
  *
  * Relative paths are relative to the folder of vayla.yaml ... except in
- * ipc:// addresses and folders that begin with "./", which are relative to the
- * working directory of the process, as a person typing them expects.
+ * ipc:// addresses and paths that begin with "./" or "../", which are relative
+ * to the working directory of the process, as a person typing them expects.
  */
 #ifndef VAYLA_BASE_CONFIG_H
 #define VAYLA_BASE_CONFIG_H
@@ -33,7 +33,7 @@ struct config {
 	const char *bus;     /* broker.bus, "ipc://..." or "tcp://..." */
 	const char *console; /* broker.console, "http://127.0.0.1:7180" */
 	const char *packs;   /* broker.packs: the mappings folder */
-	const char *listen;  /* receiver.listen; NULL when there is none */
+	const char *listen;  /* receiver.listen; NULL without receiver: */
 	size_t systems_n;
 	struct config_system *systems; /* in the file's order */
 	const struct yaml *root;
@@ -48,5 +48,8 @@ enum err config_load(
 void config_free(struct config *c);
 const struct config_system *config_system(
     const struct config *c, struct slice name);
+
+/* A path as written in vayla.yaml, as the process opens it (see above). */
+void config_path(const struct config *c, struct slice written, struct buf *out);
 
 #endif

@@ -1,0 +1,431 @@
+/*
+ * config - reading vayla.yaml; see config.h.
+ *
+ * Invariant: a struct config is handed out only when nothing in the file is
+ * wrong as far as can be told without the packs; what a system's settings mean
+ * is checked by pack_settings(). The texts may be secrets: config_free() wipes
+ * every value of the tree.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "broker/base/config.h"
+#include "broker/base/config_vars.h"
+#include "broker/base/crypt.h"
+#include "broker/base/yaml_check.h"
+
+#define CONFIG_MEMORY ((size_t)64 * 1024 * 1024)
+#define SYSTEM_NAME_MAX 32
+#define SYSTEMS_MAX 1000
+
+struct load {
+	struct yaml_at at;
+	struct config *c;
+	bool nomem;
+};
+
+static const char *
+keep(struct load *l, struct slice s)
+{
+	const char *p = arena_strdup(&l->c->arena, s);
+
+	if (p == NULL)
+		l->nomem = true;
+	return p != NULL ? p : "";
+}
+
+static struct slice
+keep_slice(struct load *l, struct slice s)
+{
+	return slice_of(keep(l, s), s.n);
+}
+
+void
+config_path(const struct config *c, struct slice written, struct buf *out)
+{
+	const char *slash = strrchr(c->file, '/');
+
+	if (written.n > 0 && written.p[0] != '/' && !slice_is(written, ".") &&
+	    !slice_is(written, "..") &&
+	    !slice_starts(written, SLICE_LIT("./")) &&
+	    !slice_starts(written, SLICE_LIT("../")) && slash != NULL)
+		buf_put(out, c->file, (size_t)(slash - c->file) + 1);
+	buf_slice(out, written);
+}
+
+static const char *
+path_load(struct load *l, const struct yaml *y, const char *what,
+    const char *otherwise)
+{
+	struct slice s = yaml_text(&l->at, y, what);
+	struct buf b;
+	const char *p;
+
+	if (y == NULL)
+		return otherwise;
+	if (s.n == 0) {
+		if (y->kind == YAML_SCALAR)
+			fault(l->at.f, l->at.file, y, "%s is empty", what);
+		return otherwise;
+	}
+	buf_init(&b, PATH_MAX);
+	config_path(l->c, s, &b);
+	if (b.bad)
+		fault(l->at.f, l->at.file, y, "%s is longer than a path can be",
+		    what);
+	p = keep(l, buf_all(&b));
+	buf_fini(&b);
+	return p;
+}
+
+/* A port from 1 to 65535 after the last colon of "host:port". */
+static bool
+has_port(struct slice s)
+{
+	const uint8_t *colon = memrchr(s.p, ':', s.n);
+	unsigned port = 0;
+
+	if (colon == NULL || colon == s.p)
+		return false;
+	s = slice_from(s, (size_t)(colon - s.p) + 1);
+	if (s.n == 0 || s.n > 5)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] < '0' || s.p[i] > '9')
+			return false;
+		port = port * 10 + (unsigned)(s.p[i] - '0');
+	}
+	return port <= 65535;
+}
+
+static void
+bus_check(struct load *l, const struct yaml *y, const char *what)
+{
+	const size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+	struct slice s = y->text;
+
+	if (slice_starts(s, SLICE_LIT("ipc://"))) {
+		s = slice_from(s, 6);
+		if (s.n == 0)
+			fault(l->at.f, l->at.file, y,
+			    "%s: ipc:// needs the path of a socket", what);
+		else if (s.n > max)
+			fault(l->at.f, l->at.file, y,
+			    "%s: a socket's path may have %zu bytes, this has "
+			    "%zu; use a shorter folder, such as /run/vayla",
+			    what, max, s.n);
+		return;
+	}
+	if (!slice_starts(s, SLICE_LIT("tcp://")))
+		fault(l->at.f, l->at.file, y,
+		    "%s must begin with ipc:// or tcp://", what);
+	else if (!has_port(slice_from(s, 6)))
+		fault(l->at.f, l->at.file, y,
+		    "%s: tcp:// needs host and port: tcp://127.0.0.1:7100",
+		    what);
+}
+
+static void
+http_check(struct load *l, const struct yaml *y, const char *what)
+{
+	struct slice s = y->text;
+
+	if (!slice_starts(s, SLICE_LIT("http://")))
+		fault(l->at.f, l->at.file, y,
+		    "%s must begin with http://; for https put a reverse "
+		    "proxy before it",
+		    what);
+	else if (memchr(s.p + 7, '/', s.n - 7) != NULL)
+		fault(l->at.f, l->at.file, y,
+		    "%s is an address without a path: http://127.0.0.1:7180",
+		    what);
+	else if (!has_port(slice_from(s, 7)))
+		fault(l->at.f, l->at.file, y,
+		    "%s needs host and port: http://127.0.0.1:7180", what);
+}
+
+static const char *
+address_load(struct load *l, const struct yaml *y, const char *what,
+    const char *otherwise,
+    void (*check)(struct load *, const struct yaml *, const char *))
+{
+	if (y == NULL || !yaml_want(&l->at, y, YAML_SCALAR, what))
+		return otherwise;
+	check(l, y, what);
+	return keep(l, y->text);
+}
+
+static bool
+is_dir(const char *path)
+{
+	return access(path, R_OK | X_OK) == 0;
+}
+
+/* Where the packs are when nobody said so. */
+static const char *
+packs_find(struct load *l)
+{
+	const char *env = getenv("VAYLA_PACKS");
+	char exe[PATH_MAX + 16];
+	ssize_t n = readlink("/proc/self/exe", exe, PATH_MAX);
+	char *slash;
+
+	if (env != NULL && env[0] != '\0')
+		return keep(l, slice_str(env));
+	if (n > 0) {
+		exe[n] = '\0';
+		for (int up = 0; up < 2; up++)
+			if ((slash = strrchr(exe, '/')) != NULL)
+				*slash = '\0';
+		strcat(exe, "/mappings");
+		if (is_dir(exe))
+			return keep(l, slice_str(exe));
+	}
+	if (is_dir("./mappings"))
+		return "./mappings";
+	if (is_dir("/usr/share/vayla/mappings"))
+		return "/usr/share/vayla/mappings";
+	fault(l->at.f, l->at.file, NULL,
+	    "no packs found: say where they are with broker.packs or "
+	    "VAYLA_PACKS");
+	return "";
+}
+
+static void
+broker_load(struct load *l, const struct yaml *y)
+{
+	static const char *const keys[] = {
+	    "data", "bus", "console", "packs", NULL};
+	struct config *c = l->c;
+	const struct yaml *packs = yaml_get(y, "packs");
+
+	if (y != NULL)
+		(void)yaml_known(&l->at, y, keys, "broker");
+	c->data = path_load(l, yaml_get(y, "data"), "broker.data", "./var");
+	c->bus = address_load(l, yaml_get(y, "bus"), "broker.bus",
+	    "ipc://./var/bus.sock", bus_check);
+	c->console = address_load(l, yaml_get(y, "console"), "broker.console",
+	    "http://127.0.0.1:7180", http_check);
+	if (packs == NULL) {
+		c->packs = packs_find(l);
+		return;
+	}
+	c->packs = path_load(l, packs, "broker.packs", "");
+	if (c->packs[0] != '\0' && !is_dir(c->packs))
+		fault(l->at.f, l->at.file, packs,
+		    "broker.packs: there is no folder %s", c->packs);
+}
+
+static void
+receiver_load(struct load *l, const struct yaml *y)
+{
+	static const char *const keys[] = {"listen", NULL};
+
+	if (y == NULL)
+		return;
+	(void)yaml_known(&l->at, y, keys, "receiver");
+	l->c->listen = address_load(l, yaml_get(y, "listen"), "receiver.listen",
+	    "http://127.0.0.1:7181", http_check);
+	if (strcmp(l->c->listen, l->c->console) == 0)
+		fault(l->at.f, l->at.file, y,
+		    "receiver.listen and broker.console are both %s; give "
+		    "each a port of its own",
+		    l->c->listen);
+}
+
+static bool
+is_system_name(struct slice s)
+{
+	if (s.n == 0 || s.n > SYSTEM_NAME_MAX || s.p[0] < 'a' || s.p[0] > 'z')
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') ||
+			(s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '_' ||
+			s.p[i] == '-'))
+			return false;
+	return true;
+}
+
+static bool
+is_date(struct slice s)
+{
+	static const char like[] = "dddd-dd-dd";
+	unsigned month, day;
+
+	if (s.n != sizeof(like) - 1)
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (like[i] == 'd' ? s.p[i] < '0' || s.p[i] > '9'
+				   : s.p[i] != '-')
+			return false;
+	month = (unsigned)(s.p[5] - '0') * 10 + (unsigned)(s.p[6] - '0');
+	day = (unsigned)(s.p[8] - '0') * 10 + (unsigned)(s.p[9] - '0');
+	return month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}
+
+static void
+system_load(struct load *l, const struct yaml *y, struct config_system *s)
+{
+	static const char *const modes[] = {"observe", "live", NULL};
+	const struct yaml *use, *since, *tables;
+
+	s->name = keep_slice(l, y->key->text);
+	s->pack = s->since = SLICE_EMPTY;
+	s->of = s->name;
+	s->node = y;
+	if (!is_system_name(s->name))
+		fault(l->at.f, l->at.file, y->key,
+		    "\"%.*s\" is no name for a system: small letters, digits, "
+		    "- and _, at most %d",
+		    SLICE_ARG(s->name), SYSTEM_NAME_MAX);
+	if (!yaml_want(&l->at, y, YAML_MAP, "a system"))
+		return;
+	if ((use = yaml_get(y, "use")) == NULL)
+		fault(l->at.f, l->at.file, y,
+		    "system %.*s does not say which pack it uses: use: PACK",
+		    SLICE_ARG(s->name));
+	s->pack = yaml_text(&l->at, use, "use");
+	if (yaml_get(y, "of") != NULL)
+		s->of = yaml_text(&l->at, yaml_get(y, "of"), "of");
+	s->live = yaml_word(&l->at, yaml_get(y, "mode"), modes, "mode") == 1;
+	since = yaml_get(y, "since");
+	if (since != NULL && yaml_want(&l->at, since, YAML_SCALAR, "since")) {
+		s->since = since->text;
+		if (!is_date(s->since))
+			fault(l->at.f, l->at.file, since,
+			    "since must be a date as 2026-03-31");
+	}
+	tables = yaml_get(y, "tables");
+	if (tables != NULL)
+		(void)yaml_want(&l->at, tables, YAML_MAP, "tables");
+}
+
+/* `of:` must name a system of this file. */
+static void
+owners_check(struct load *l)
+{
+	struct config *c = l->c;
+	const char **names =
+	    arena_alloc(&c->arena, (c->systems_n + 1) * sizeof(*names));
+
+	if (names == NULL) {
+		l->nomem = true;
+		return;
+	}
+	for (size_t i = 0; i < c->systems_n; i++)
+		names[i] = (const char *)c->systems[i].name.p;
+	for (size_t i = 0; i < c->systems_n; i++) {
+		const struct config_system *s = &c->systems[i];
+		const struct yaml *of = yaml_get(s->node, "of");
+
+		if (of != NULL && of->kind == YAML_SCALAR)
+			(void)yaml_word(&l->at, of, names, "of");
+	}
+}
+
+static void
+systems_load(struct load *l, const struct yaml *y)
+{
+	struct config *c = l->c;
+
+	if (y == NULL || !yaml_want(&l->at, y, YAML_MAP, "systems"))
+		return;
+	if (y->count > SYSTEMS_MAX) {
+		fault(l->at.f, l->at.file, y, "more than %d systems",
+		    SYSTEMS_MAX);
+		return;
+	}
+	c->systems =
+	    arena_alloc(&c->arena, (y->count + 1) * sizeof(*c->systems));
+	if (c->systems == NULL) {
+		l->nomem = true;
+		return;
+	}
+	for (const struct yaml *n = y->child; n != NULL; n = n->next)
+		system_load(l, n, &c->systems[c->systems_n++]);
+	owners_check(l);
+}
+
+static enum err
+load(struct load *l, const char *path)
+{
+	static const char *const keys[] = {
+	    "broker", "receiver", "systems", "promises", NULL};
+	struct config *c = l->c;
+	struct yaml *root;
+	enum err e;
+
+	c->file = l->at.file = keep(l, slice_str(path));
+	if ((e = yaml_load(path, &c->arena, l->at.f, &root)) != ERR_OK)
+		return e;
+	c->root = root;
+	if ((e = config_vars(c->file, root, &c->arena, l->at.f)) != ERR_OK)
+		return e;
+	(void)yaml_known(&l->at, root, keys, "vayla.yaml");
+	broker_load(l, yaml_get(root, "broker"));
+	receiver_load(l, yaml_get(root, "receiver"));
+	systems_load(l, yaml_get(root, "systems"));
+	if (yaml_get(root, "promises") != NULL)
+		fault_warn(l->at.f, c->file, yaml_get(root, "promises"),
+		    "promises are not watched by this version");
+	if (l->nomem)
+		return err_note(ERR_LIMIT, "%s is too large", path);
+	return ERR_OK;
+}
+
+enum err
+config_load(struct config **out, const char *path, struct faults *f)
+{
+	struct config *c = calloc(1, sizeof(*c));
+	struct load l = {.at = {path, f}, .c = c};
+	size_t had = f->count;
+	enum err e;
+
+	if (c == NULL)
+		return err_note(ERR_NOMEM, "no memory for %s", path);
+	arena_init(&c->arena, CONFIG_MEMORY);
+	e = load(&l, path);
+	if (e == ERR_OK && f->count != had)
+		e = err_note(
+		    ERR_CONFIG, "%s: %zu faults", path, f->count - had);
+	else if (e == ERR_SYNTAX)
+		e = ERR_CONFIG;
+	if (e != ERR_OK) {
+		config_free(c);
+		return e;
+	}
+	*out = c;
+	return ERR_OK;
+}
+
+static void
+tree_wipe(const struct yaml *y)
+{
+	for (const struct yaml *c = y->child; c != NULL; c = c->next)
+		tree_wipe(c);
+	/* The arena is ours, and about to be freed. */
+	if (y->kind == YAML_SCALAR && y->text.n > 0)
+		secret_wipe((void *)(uintptr_t)y->text.p, y->text.n);
+}
+
+void
+config_free(struct config *c)
+{
+	if (c == NULL)
+		return;
+	if (c->root != NULL)
+		tree_wipe(c->root);
+	arena_fini(&c->arena);
+	free(c);
+}
+
+const struct config_system *
+config_system(const struct config *c, struct slice name)
+{
+	for (size_t i = 0; i < c->systems_n; i++)
+		if (slice_eq(c->systems[i].name, name))
+			return &c->systems[i];
+	return NULL;
+}
