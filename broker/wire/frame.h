@@ -1,7 +1,8 @@
 /*
  * frame - messages of PROTOCOL.md: three ZeroMQ frames,
  *     "VY1" VERB | header: msgpack map | blob: records one after the other
- * and the records in a blob: msgpack arrays [kind, body].
+ * (the first frame of a HELLO is the 8 bytes VY1HELLO), and the records in a
+ * blob: msgpack arrays [kind, body].
  */
 #ifndef VAYLA_WIRE_FRAME_H
 #define VAYLA_WIRE_FRAME_H
@@ -12,6 +13,8 @@
 #define FRAME_MAX_ONE (1024 * 1024 + 4096) /* of a PUB with one event */
 #define FRAME_HEADER 4096
 #define FRAME_RECORDS 1024 /* in one PUB */
+#define SETTLE_TEXT \
+	4096 /* a settlement's text, path, where; cut when written */
 
 enum verb {
 	VERB_HELLO,
@@ -43,8 +46,9 @@ enum record_kind {
 	REC_TIMER = 4 /* log only */
 };
 
-/* The next record of a blob: its kind and its body's bytes, checked by
- * mp_check. false at the end; *e is ERR_SYNTAX for a malformed one. */
+/* The next record of a blob: its kind (never TIMER, which no peer may send) and
+ * its body's bytes, a map, checked by mp_check. false at the end, *e = ERR_OK,
+ * and for a malformed one, *e = ERR_SYNTAX or what mp_check said. */
 bool record_next(
     struct mp_in *in, enum record_kind *kind, struct slice *body, enum err *e);
 void record_write(struct buf *out, enum record_kind kind, struct slice body);
@@ -81,6 +85,9 @@ struct settle {
 				(text) ms (int) excerpt (bin, sealed whole in
 				the log under the event's slot) */
 };
+/* `out` is filled whole, absent fields empty. Keys are the members' names, the
+ * verdict by its name; ERR_MISSING without sub, seq and verdict. A peer may
+ * send wait, behind, skip, due and parked as well: the caller refuses them. */
 enum err settle_read(struct slice mp, struct settle *out) MUST_CHECK;
 void settle_write(struct buf *out, const struct settle *s);
 
@@ -96,7 +103,21 @@ struct action {
 	struct slice hash;			   /* ruleset: bin 32 */
 	struct slice since;			   /* live */
 };
+/* As settle_read; ERR_MISSING without act. */
 enum err action_read(struct slice mp, struct action *out) MUST_CHECK;
 void action_write(struct buf *out, const struct action *a);
+
+/* Something's time is over: what the record TIMER holds. */
+struct timer {
+	struct slice sub; /* of the open item */
+	uint64_t seq;
+	struct slice what; /* "wait" */
+};
+enum err timer_read(struct slice mp, struct timer *out) MUST_CHECK;
+void timer_write(struct buf *out, const struct timer *t);
+
+/* All slices SLICE_EMPTY, numbers 0. */
+void settle_init(struct settle *s);
+void action_init(struct action *a);
 
 #endif
