@@ -6,7 +6,9 @@
  * becomes a msgpack integer ("-0" does not: it would lose its sign), all others
  * MP_EXT_DECIMAL with their text as written. So JSON -> msgpack -> JSON gives
  * the same digits. Text must be UTF-8; a lone surrogate escape, a control
- * character, a duplicate key, bytes after the value: refused.
+ * character, bytes after the value: refused. Of a key that stands twice in one
+ * object the last one counts, as JavaScript, PHP and Python have it (and the
+ * public test suite demands); the msgpack has it once.
  */
 #ifndef VAYLA_BASE_JSON_H
 #define VAYLA_BASE_JSON_H

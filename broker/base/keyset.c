@@ -127,7 +127,7 @@ table_add(
 	uint16_t *slot = m->table->slot;
 	uint32_t i, k;
 
-	if (r.n == KEYSET_NONE)
+	if ((r.n & KEYSET_GONE) != 0)
 		return KEYSET_NONE;
 	i = slot_of(base + r.at, r.n);
 	for (; slot[i] != 0; i = (i + 1) & (SLOTS - 1)) {
@@ -215,5 +215,5 @@ keyset_look(struct keyset *s, struct key_map *m, const uint8_t *base,
 void
 keyset_drop(struct keyset *s, uint32_t index)
 {
-	s->ref[index].n = KEYSET_NONE;
+	s->ref[index].n |= KEYSET_GONE;
 }

@@ -18,11 +18,13 @@
 
 #define KEYSET_FEW 48  /* keys of one map before it gets a table */
 #define KEYSET_OWN 256 /* keys held without an allocation */
+#define KEYSET_GONE 0x80000000u
 #define KEYSET_NONE UINT32_MAX
 #define KEYSET_NOMEM (UINT32_MAX - 1)
 
 struct key_ref {
-	uint32_t at, n; /* the text without its head; at counts from base */
+	uint32_t at, n; /* the text without its head; at counts from base;
+			   n is below KEYSET_GONE */
 };
 
 struct key_table;
@@ -118,8 +120,8 @@ keyset_add(struct keyset *s, struct key_map *m, const uint8_t *base,
 	return KEYSET_NONE;
 }
 
-/* Forget the key of that index, which a later one replaced: its ref.n becomes
- * KEYSET_NONE. */
+/* Forget the key of that index, which a later one replaced: its ref.n gets
+ * KEYSET_GONE added. */
 void keyset_drop(struct keyset *s, uint32_t index);
 
 #endif
