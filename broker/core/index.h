@@ -121,6 +121,10 @@ enum err index_view_timeline(struct index_view *v, struct slice subject,
     uint64_t *out, size_t max, size_t *n) MUST_CHECK;
 enum err index_view_open(struct index_view *v, struct slice sub, uint64_t after,
     size_t max, struct arena *a, struct open_item **out, size_t *n) MUST_CHECK;
+/* The open items of one subject, over all subs. */
+enum err index_view_open_at(struct index_view *v, struct slice subject,
+    uint64_t after, size_t max, struct arena *a, struct open_item **out,
+    size_t *n) MUST_CHECK;
 /* The last n events' sequences, descending. */
 enum err index_view_recent(
     struct index_view *v, uint64_t *out, size_t max, size_t *n) MUST_CHECK;
