@@ -27,6 +27,14 @@ struct pack_setting {
 	const struct yaml *fallback; /* default: */
 };
 
+/* A row of send: - a request type of the pack and what it wants. */
+struct pack_send {
+	struct slice type; /* "ledger.posting" */
+	enum { SEND_AGAIN, SEND_REVERSE, SEND_ASK, SEND_NEVER } revised;
+	bool skip_when_spent;
+	const struct yaml *node; /* the row, for the connector */
+};
+
 struct pack {
 	struct slice name; /* "woocommerce" */
 	int version;
@@ -39,7 +47,9 @@ struct pack {
 	size_t schemas_n;
 	const struct schema *const *schemas;
 	size_t mappings_n;
-	const struct mapping *const *mappings;
+	const struct mapping *const *mappings; /* by file name */
+	size_t sends_n;
+	const struct pack_send *sends;
 	const struct yaml *root; /* pack.yaml whole */
 };
 
@@ -56,6 +66,24 @@ const struct schema *vocabulary_find(
 enum err pack_load(const char *packs_dir, struct slice name,
     const struct vocabulary *v, struct arena *a, struct faults *f,
     const struct pack **out) MUST_CHECK;
+
+/* The same without its mappings, and one mapping by its path: what `vayla map`
+ * does. With faults in its files *out is still set when pack.yaml was read. */
+enum err pack_open(const char *packs_dir, struct slice name, struct arena *a,
+    struct faults *f, struct pack **out) MUST_CHECK;
+enum err pack_map(const struct pack *p, const struct vocabulary *v,
+    const char *path, struct arena *a, struct faults *f,
+    const struct mapping **out) MUST_CHECK;
+
+/* Does this type's name begin with "<pack>."? */
+bool pack_owns(struct slice pack, struct slice type);
+const struct schema *pack_schema(const struct pack *p, struct slice type);
+const struct pack_send *pack_sends(const struct pack *p, struct slice type);
+
+/* The pack's defaults alone as a msgpack map, and `over` (a YAML map or NULL)
+ * laid over them: the settings of a test. Unknown names are faults. */
+enum err pack_defaults(const struct pack *p, const char *file,
+    const struct yaml *over, struct faults *f, struct buf *out) MUST_CHECK;
 
 /* A section of pack.yaml ("receive"), NULL when absent. */
 const struct yaml *pack_section(const struct pack *p, const char *name);
