@@ -46,6 +46,8 @@ enum err unseal(struct seal_ctx *c, const uint8_t key[32], struct slice aad,
 /* CRC-32C (Castagnoli), RFC 3720 B.4: "123456789" is e3069283. Start with 0;
  * feed the result back in to go on. */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
+/* The same without the processor's instruction, for tests and old machines. */
+uint32_t crc32c_table(uint32_t crc, const void *p, size_t n);
 
 void hex_put(struct buf *out, struct slice bytes); /* lower case */
 enum err hex_get(struct slice text, struct buf *out) MUST_CHECK;

@@ -73,16 +73,25 @@ enum err
 err_wrap(enum err e, const char *fmt, ...)
 {
 	char was[sizeof(note)];
+	size_t from, more;
 	va_list ap;
 	int n;
 
 	memcpy(was, note, sizeof(was));
+	if (was[0] == '\0')
+		snprintf(was, sizeof(was), "%s", err_text(e));
 	va_start(ap, fmt);
 	n = vsnprintf(note, sizeof(note), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(note))
-		snprintf(note + n, sizeof(note) - (size_t)n, ": %s",
-		    was[0] != '\0' ? was : err_text(e));
+	if (n < 0 || (size_t)n + 2 >= sizeof(note))
+		return e;
+	from = (size_t)n + 2;
+	more = strlen(was);
+	if (more > sizeof(note) - 1 - from)
+		more = sizeof(note) - 1 - from;
+	memcpy(note + n, ": ", 2);
+	memcpy(note + from, was, more);
+	note[from + more] = '\0';
 	return e;
 }
 
