@@ -374,7 +374,7 @@ schema_load(const char *path, bool canonical, struct arena *a, struct faults *f,
 		if (y == NULL)
 			fault(f, l.at.file, root,
 			    "a schema needs fields: what the event holds");
-		else if (fields_load(&l, y, &s->root.fields))
+		else if (fields_load(&l, y, &s->root.fields) && s->person.n > 0)
 			person_check(&l, yaml_get(root, "person"), s);
 	}
 	if (l.nomem)
