@@ -225,12 +225,10 @@ pack_settings_load(struct pack *p, struct yaml_at *at, struct arena *a)
 	struct pack_setting *list = NULL;
 	enum err e;
 
-	if (y != NULL && yaml_want(at, y, YAML_MAP, "settings")) {
-		if (y->count > SETTINGS_MAX) {
-			fault(at->f, at->file, y, "more than %d settings",
-			    SETTINGS_MAX);
-			return ERR_OK;
-		}
+	if (y != NULL && y->count > SETTINGS_MAX) {
+		fault(
+		    at->f, at->file, y, "more than %d settings", SETTINGS_MAX);
+	} else if (y != NULL && yaml_want(at, y, YAML_MAP, "settings")) {
 		list = arena_alloc(a, (y->count + 1) * sizeof(*list));
 		if (list == NULL)
 			return err_note(
