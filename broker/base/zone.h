@@ -60,4 +60,10 @@ enum err time_put(struct buf *out, int64_t ns, struct slice pattern,
 int64_t date_days(int32_t year, unsigned month, unsigned day);
 void date_civil(int64_t days, int32_t *year, unsigned *month, unsigned *day);
 
+/* Its date and time of day as if they were UTC, in seconds; ERR_RANGE for a
+ * day, hour ... that does not exist. (A leap second is the second after it.) */
+enum err civil_seconds(const struct civil *c, int64_t *out) MUST_CHECK;
+/* As int64 ns; ERR_RANGE outside of 1677 to 2262. */
+enum err time_from_seconds(int64_t sec, uint32_t ns, int64_t *out) MUST_CHECK;
+
 #endif
