@@ -1,0 +1,50 @@
+/*
+ * bench - what the measuring programs share: rounds, medians, lines for
+ * bench.tsv. Peers run in turn with us (A B A B ...) in one process, so that a
+ * machine that slows down slows both.
+ */
+#ifndef VAYLA_TESTS_BENCH_BENCH_H
+#define VAYLA_TESTS_BENCH_BENCH_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define BENCH_ROUNDS 7
+
+static inline double
+bench_now(void) /* seconds */
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static inline int
+bench_cmp(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static inline double
+bench_median(double *v, size_t n)
+{
+	qsort(v, n, sizeof(*v), bench_cmp);
+	return n % 2 == 1 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+/* One line of bench.tsv. */
+static inline void
+bench_line(const char *name, double value, const char *unit, const char *peer,
+    double peer_value)
+{
+	printf("%s\t%.3f\t%s\t%s\t%.3f\t%.2f\n", name, value, unit, peer,
+	    peer_value, peer_value > 0 ? value / peer_value : 0);
+	fflush(stdout);
+}
+
+#endif
