@@ -246,7 +246,7 @@ string_end(struct parse *s, const uint8_t *p, bool *high, bool *escaped)
 static struct here __attribute__((noinline))
 string_any(struct parse *s, struct here h)
 {
-	bool high = false, escaped = false, ignored;
+	bool high = false, escaped = false, ignored = false;
 	const uint8_t *stop = string_end(s, h.p, &high, &escaped), *run;
 	size_t raw, head, n, ok;
 	uint8_t *first;
@@ -426,7 +426,7 @@ number_any(struct parse *s, struct here h)
 {
 	const uint8_t *p = h.p, *first;
 	bool negative = *p == '-', whole = true;
-	uint64_t v;
+	uint64_t v = 0;
 
 	p += negative;
 	first = p;
@@ -457,14 +457,17 @@ number_any(struct parse *s, struct here h)
 			return fail(
 			    s, p, ERR_SYNTAX, "an exponent has no digits");
 	}
-	h = want(s, h, (size_t)(p - h.p) + 16);
+	whole = whole && small_int(first, p, negative, &v);
+	h = want(s, h, whole ? 9 : (size_t)(p - h.p) + 6);
 	if (h.p == NULL)
 		return h;
-	if (!whole || !small_int(first, p, negative, &v))
-		return (struct here){
-		    p, put_decimal(h.to, h.p, (size_t)(p - h.p))};
-	return (struct here){p, negative ? put_negative(h.to, (int64_t)(0 - v))
-					 : put_uint(h.to, v)};
+	if (!whole)
+		h.to = put_decimal(h.to, h.p, (size_t)(p - h.p));
+	else if (negative)
+		h.to = put_negative(h.to, (int64_t)(0 - v));
+	else
+		h.to = put_uint(h.to, v);
+	return (struct here){p, h.to};
 }
 
 static inline struct here
