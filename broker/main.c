@@ -1,12 +1,58 @@
-/* main - the roof: one program with verbs. */
+/*
+ * main - the roof: one program with verbs. The only file that may include any
+ * room; it does nothing but find the verb.
+ */
 #include <stdio.h>
 
 #include "broker/base/opt.h"
+#include "broker/base/yaml.h"
+#include "broker/cmd.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} verbs[] = {
+    {"order", order_verb, "what happened to an order: show REF"},
+    {"event", event_verb, "one record of the journal: get SEQ"},
+    {"status", status_verb, "what runs, what waits"},
+    {"tail", tail_verb, "the last events, and those that come (-f)"},
+    {"inbox", inbox_verb, "what needs a person: list, answer, retry, skip"},
+    {"console", console_verb, "a link to sign in to the console"},
+};
+#define VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static void
+print_help(FILE *to)
+{
+	fputs("usage: vayla VERB ... (vayla VERB --help says more)\n\n", to);
+	for (size_t i = 0; i < VERBS; i++)
+		fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+}
 
 int
 main(int argc, char **argv)
 {
-	(void)argv;
-	fprintf(stderr, "usage: vayla VERB ...\n");
-	return argc < 2 ? EXIT_USAGE : EXIT_FAILED;
+	const char *names[VERBS + 1], *near;
+
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		print_help(stdout);
+		return EXIT_OK;
+	}
+	for (size_t i = 0; i < VERBS; i++) {
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+		names[i] = verbs[i].name;
+	}
+	names[VERBS] = NULL;
+	near = yaml_nearest(slice_str(argv[1]), names);
+	fprintf(stderr, "vayla: there is no verb %s%s%s%s\n", argv[1],
+	    near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+	    near != NULL ? "?" : "; vayla --help lists them");
+	return EXIT_USAGE;
 }
