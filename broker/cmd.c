@@ -36,8 +36,10 @@ cmd_config(struct cmd *c)
 		    ERR_USAGE, "-o takes table or json, not %s", c->output);
 	faults_init(&f);
 	e = config_load(&c->config, config_file(c), &f);
-	if (f.count > 0)
+	if (e != ERR_OK && f.count > 0) {
 		fputs(buf_cstr(&f.text), stderr);
+		e = err_note(e, "%s cannot be used", config_file(c));
+	}
 	faults_fini(&f);
 	return e;
 }
