@@ -32,7 +32,8 @@ void turn_reset(struct turn *t);
 void turn_add(struct turn *t, enum record_kind kind, struct slice body);
 
 /*
- * Opens or makes the log in dir (which exists), takes the lock (ERR_EXISTS
+ * Opens or makes the log in dir/log (dir is the data folder, which exists and
+ * holds index.db, keys and rulesets beside it), takes the lock (ERR_EXISTS
  * names the process that has it), cuts a torn last frame, refuses a bad frame
  * elsewhere (ERR_CORRUPT names segment and offset) and a newer format
  * (ERR_VERSION).
@@ -50,6 +51,7 @@ void log_close(struct log *l); /* NULL is a no-op */
 enum err log_append(struct log *l, const struct turn *t, int64_t now,
     uint64_t *seq0) MUST_CHECK;
 
+/* Any thread. */
 uint64_t log_first(const struct log *l); /* lowest kept sequence */
 uint64_t log_next(const struct log *l);	 /* what the next record gets */
 
@@ -80,8 +82,10 @@ struct log_stat {
 };
 void log_stat(const struct log *l, struct log_stat *out);
 
-/* Checks every frame of a log that nobody has open: CRC, sequence, record
- * shapes. Writes what is wrong to `report`, a line each; ERR_CORRUPT if any. */
+/* Checks every frame of a log (dir: the data folder) that nobody has open: CRC,
+ * sequence, record shapes. Writes what is wrong to `report`, a line each;
+ * ERR_CORRUPT if any. A torn last frame is reported and is no error: the next
+ * start cuts it. */
 enum err log_verify(
     const char *dir, struct buf *report, uint64_t *records) MUST_CHECK;
 

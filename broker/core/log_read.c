@@ -1,0 +1,275 @@
+/*
+ * log_read - records by sequence, for any thread that has a reader.
+ *
+ * Bytes before a segment's end never change, so a reader needs the log's mutex
+ * only to learn where they are. It keeps the last frame it checked: reading on
+ * within it, and into the next, costs no search and no second CRC.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/core/log_own.h"
+
+#define AHEAD_READ (64 * 1024)
+#define AHEAD_SCAN (1024 * 1024)
+
+struct log_reader {
+	struct log *l;
+	struct window w;
+	uint64_t seg; /* first sequence of the segment that is open; 0 none */
+	bool closed;  /* and nobody appends to it */
+	bool scans;
+	uint32_t seed;
+	struct log_frame f; /* count 0: none */
+	size_t off;	    /* in f: of record off_seq */
+	uint64_t off_seq;
+};
+
+enum err
+log_reader_new(struct log_reader **out, struct log *l)
+{
+	struct log_reader *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return err_note(ERR_NOMEM, "no memory for a reader");
+	r->l = l;
+	window_init(&r->w, -1, 0, AHEAD_READ);
+	*out = r;
+	return ERR_OK;
+}
+
+static void
+leave_segment(struct log_reader *r)
+{
+	if (r->w.fd >= 0) {
+		if (r->scans)
+			posix_fadvise(r->w.fd, 0, 0, POSIX_FADV_DONTNEED);
+		close(r->w.fd);
+	}
+	window_turn(&r->w, -1, 0);
+	r->seg = 0;
+	r->f.count = 0;
+}
+
+void
+log_reader_free(struct log_reader *r)
+{
+	if (r == NULL)
+		return;
+	leave_segment(r);
+	window_fini(&r->w);
+	free(r);
+}
+
+static enum err
+enter_segment(struct log_reader *r, const struct segment *s, bool closed)
+{
+	char name[LOG_NAME], path[PATH_MAX];
+	enum err e;
+	int fd;
+
+	leave_segment(r);
+	log_name(name, s->first, "seg");
+	e = log_path(r->l, name, path);
+	if (e != ERR_OK)
+		return e;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(ERR_IO, "cannot open %s", path);
+	window_turn(&r->w, fd, s->end);
+	r->seg = s->first;
+	r->closed = closed;
+	r->seed = s->head.seed;
+	return ERR_OK;
+}
+
+/* The segment that holds seq, under mu; *i its index. */
+static bool
+segment_of(const struct log *l, uint64_t seq, size_t *i)
+{
+	size_t lo = 0, hi = l->segs_n;
+
+	if (seq < l->segs[0].first || seq >= l->next)
+		return false;
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (l->segs[mid].first <= seq)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	*i = lo;
+	return true;
+}
+
+/* Look into a closed segment for the first time since the start. The walk is
+ * done outside mu; another thread may have been quicker. */
+static enum err
+look_into(struct log_reader *r, struct segment s, uint64_t next)
+{
+	struct log *l = r->l;
+	struct segment *mine;
+	enum err e;
+	size_t i;
+
+	s.end = s.size;
+	e = enter_segment(r, &s, true);
+	if (e == ERR_OK)
+		e = sparse_load(l, &s, r->w.fd, next);
+	leave_segment(r);
+	if (e != ERR_OK)
+		return e;
+	pthread_mutex_lock(&l->mu);
+	if (segment_of(l, s.first, &i) && l->segs[i].sparse == NULL) {
+		mine = &l->segs[i];
+		mine->sparse = s.sparse;
+		mine->sparse_n = s.sparse_n;
+		mine->sparse_cap = s.sparse_cap;
+		mine->end = s.end;
+		s.sparse = NULL;
+	}
+	pthread_mutex_unlock(&l->mu);
+	free(s.sparse);
+	return ERR_OK;
+}
+
+/* Turn the window to the segment that holds seq; *at: begin there. */
+static enum err
+locate(struct log_reader *r, uint64_t seq, uint64_t *at)
+{
+	struct log *l = r->l;
+	struct segment s;
+	uint64_t next = 0;
+	bool found, closed = false;
+	size_t i = 0;
+	enum err e;
+
+	for (int tries = 0;; tries++) {
+		pthread_mutex_lock(&l->mu);
+		found = segment_of(l, seq, &i);
+		if (found) {
+			s = l->segs[i];
+			closed = i + 1 < l->segs_n;
+			next = closed ? l->segs[i + 1].first : 0;
+			*at = s.sparse != NULL ? sparse_find(&s, seq) : 0;
+		}
+		pthread_mutex_unlock(&l->mu);
+		if (!found)
+			return err_note(ERR_NOTFOUND,
+			    "the journal has no record %llu",
+			    (unsigned long long)seq);
+		if (s.sparse != NULL || tries > 0)
+			break;
+		e = look_into(r, s, next);
+		if (e != ERR_OK)
+			return e;
+	}
+	if (r->seg != s.first)
+		return enter_segment(r, &s, closed);
+	r->closed = closed;
+	r->w.limit = s.end;
+	return ERR_OK;
+}
+
+static enum err
+damaged(const struct log_reader *r, uint64_t at)
+{
+	char name[LOG_NAME];
+
+	log_name(name, r->seg, "seg");
+	return err_note(ERR_CORRUPT,
+	    "%s/%s, offset %llu: a damaged frame; stop the broker, run `vayla "
+	    "verify` and restore this segment from a backup",
+	    r->l->dir, name, (unsigned long long)at);
+}
+
+/* The frame that holds seq, from `at` on. */
+static enum err
+find_frame(struct log_reader *r, uint64_t at, uint64_t seq)
+{
+	enum frame_state state;
+	struct log_frame f;
+	enum err e;
+
+	r->f.count = 0;
+	for (;;) {
+		e = frame_at(&r->w, r->seed, at, false, &f, &state);
+		if (e != ERR_OK)
+			return e;
+		if (state != FRAME_OK || f.first > seq)
+			return damaged(r, at);
+		if (seq - f.first < f.count)
+			break;
+		at += frame_size(f.length);
+	}
+	e = frame_at(&r->w, r->seed, at, true, &f, &state);
+	if (e != ERR_OK)
+		return e;
+	if (state != FRAME_OK)
+		return damaged(r, at);
+	r->f = f;
+	r->off = 0;
+	r->off_seq = f.first;
+	return ERR_OK;
+}
+
+static enum err
+record_in(struct log_reader *r, uint64_t seq, struct log_record *out)
+{
+	if (seq < r->off_seq) {
+		r->off = 0;
+		r->off_seq = r->f.first;
+	}
+	do {
+		if (!record_at(&r->f, &r->off, &out->kind, &out->body))
+			return damaged(r, r->f.at);
+	} while (r->off_seq++ < seq);
+	out->seq = seq;
+	out->recorded = r->f.recorded;
+	return ERR_OK;
+}
+
+enum err
+log_read(struct log_reader *r, uint64_t seq, struct log_record *out)
+{
+	uint64_t at = 0;
+	enum err e;
+
+	if (r->f.count > 0 && seq >= r->f.first &&
+	    seq - r->f.first < r->f.count)
+		return record_in(r, seq, out);
+	if (r->f.count > 0 && seq == r->f.first + r->f.count)
+		at = r->f.at + frame_size(r->f.length);
+	if (at == 0 || at >= r->w.limit) {
+		e = locate(r, seq, &at);
+		if (e != ERR_OK)
+			return e;
+	}
+	e = find_frame(r, at, seq);
+	return e == ERR_OK ? record_in(r, seq, out) : e;
+}
+
+enum err
+log_scan(struct log_reader *r, uint64_t from, log_each *each, void *arg)
+{
+	uint64_t first = log_first(r->l), next = log_next(r->l);
+	struct log_record rec;
+	enum err e = ERR_OK;
+
+	if (from < first)
+		from = first;
+	r->w.ahead = AHEAD_SCAN;
+	r->scans = true;
+	for (uint64_t seq = from; e == ERR_OK; seq++) {
+		if (seq >= next && seq >= (next = log_next(r->l)))
+			break;
+		e = log_read(r, seq, &rec);
+		if (e == ERR_OK)
+			e = each(arg, &rec);
+	}
+	r->w.ahead = AHEAD_READ;
+	r->scans = false;
+	return e;
+}

@@ -1,0 +1,195 @@
+/*
+ * log_sparse - where in a segment a sequence is, to within 64 KiB: one entry
+ * for each 64 KiB of frames, kept for the open segment while it is written, and
+ * for a closed one read from FIRST.idx beside it on first need. That file is a
+ * hint, unsynced and with a CRC of its own: whatever is wrong with it, the
+ * segment's frames are walked again and it is written anew.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/base/crypt.h"
+#include "broker/base/file.h"
+#include "broker/core/log_own.h"
+
+/* In native byte order and layout: a foreign one fails its CRC and is made
+ * anew. */
+struct side_head {
+	char magic[8];
+	uint8_t salt[8]; /* of the segment it belongs to */
+	uint64_t next, end;
+	uint32_t n, crc; /* crc: of everything else */
+};
+#define SIDE_MAGIC "VAYLAIX1"
+
+enum err
+sparse_init(struct segment *s)
+{
+	s->sparse_cap = (size_t)(s->size / SPARSE_STEP) + 2;
+	s->sparse_n = 0;
+	s->sparse = calloc(s->sparse_cap, sizeof(*s->sparse));
+	if (s->sparse == NULL)
+		return err_note(ERR_NOMEM, "no memory for a segment's index");
+	return ERR_OK;
+}
+
+void
+sparse_add(struct segment *s, uint64_t seq, uint64_t at)
+{
+	if (s->sparse_n > 0 && at - s->sparse[s->sparse_n - 1].at < SPARSE_STEP)
+		return;
+	if (s->sparse_n < s->sparse_cap)
+		s->sparse[s->sparse_n++] = (struct sparse){seq, at};
+}
+
+uint64_t
+sparse_find(const struct segment *s, uint64_t seq)
+{
+	size_t lo = 0, hi = s->sparse_n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->sparse[mid].seq <= seq)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo > 0 ? s->sparse[lo - 1].at : SEG_HEAD;
+}
+
+static uint32_t
+side_crc(const struct side_head *h, const struct sparse *entries)
+{
+	uint32_t crc = crc32c(0, h, offsetof(struct side_head, crc));
+
+	return crc32c(crc, entries, h->n * sizeof(*entries));
+}
+
+static bool
+side_fits(const struct segment *s, const struct side_head *h,
+    const struct sparse *entries, uint64_t next)
+{
+	if (memcmp(h->magic, SIDE_MAGIC, 8) != 0 ||
+	    memcmp(h->salt, s->head.salt, 8) != 0 || h->next != next ||
+	    h->end > s->size || h->n > s->sparse_cap ||
+	    h->crc != side_crc(h, entries))
+		return false;
+	for (uint32_t i = 0; i < h->n; i++)
+		if (entries[i].seq < s->first || entries[i].seq >= next ||
+		    entries[i].at < SEG_HEAD || entries[i].at >= h->end)
+			return false;
+	return true;
+}
+
+static bool
+side_read(const struct log *l, struct segment *s, uint64_t next)
+{
+	char name[LOG_NAME], path[PATH_MAX];
+	struct side_head h;
+	bool good = false;
+	struct buf b;
+
+	log_name(name, s->first, "idx");
+	if (log_path(l, name, path) != ERR_OK)
+		return false;
+	buf_init(&b, sizeof(h) + s->sparse_cap * sizeof(*s->sparse));
+	if (file_read(path, &b) == ERR_OK && b.n >= sizeof(h)) {
+		memcpy(&h, b.p, sizeof(h));
+		if (h.n <= s->sparse_cap &&
+		    b.n == sizeof(h) + h.n * sizeof(*s->sparse)) {
+			memcpy(s->sparse, b.p + sizeof(h), b.n - sizeof(h));
+			good = side_fits(s, &h, s->sparse, next);
+		}
+	}
+	buf_fini(&b);
+	if (good) {
+		s->sparse_n = h.n;
+		s->end = h.end;
+	}
+	return good;
+}
+
+enum err
+sparse_save(const struct log *l, const struct segment *s)
+{
+	char name[LOG_NAME], path[PATH_MAX];
+	struct side_head h = {.n = (uint32_t)s->sparse_n, .end = s->end};
+	enum err e;
+	int fd;
+
+	memcpy(h.magic, SIDE_MAGIC, 8);
+	memcpy(h.salt, s->head.salt, 8);
+	h.next = s->next;
+	h.crc = side_crc(&h, s->sparse);
+	log_name(name, s->first, "idx");
+	e = log_path(l, name, path);
+	if (e != ERR_OK)
+		return e;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_errno(ERR_IO, "cannot make %s", path);
+	e = fd_write(fd, slice_of(&h, sizeof(h)));
+	if (e == ERR_OK)
+		e = fd_write(
+		    fd, slice_of(s->sparse, s->sparse_n * sizeof(*s->sparse)));
+	close(fd);
+	return e;
+}
+
+static enum err
+walk(const struct log *l, struct segment *s, int fd, uint64_t next)
+{
+	char name[LOG_NAME];
+	enum frame_state state;
+	struct log_frame f;
+	uint64_t at = SEG_HEAD, seq = s->first;
+	struct window w;
+	enum err e = ERR_OK;
+
+	log_name(name, s->first, "seg");
+	window_init(&w, fd, s->size, 1024 * 1024);
+	s->sparse_n = 0;
+	while (seq < next) {
+		e = frame_at(&w, s->head.seed, at, false, &f, &state);
+		if (e != ERR_OK)
+			break;
+		if (state != FRAME_OK || f.first != seq) {
+			e = err_note(ERR_CORRUPT,
+			    "%s/%s, offset %llu: a damaged frame; sequence "
+			    "%llu was to be here",
+			    l->dir, name, (unsigned long long)at,
+			    (unsigned long long)seq);
+			break;
+		}
+		sparse_add(s, seq, at);
+		seq += f.count;
+		at += frame_size(f.length);
+	}
+	window_fini(&w);
+	s->end = at;
+	return e;
+}
+
+enum err
+sparse_load(const struct log *l, struct segment *s, int fd, uint64_t next)
+{
+	enum err e;
+
+	s->next = next;
+	e = sparse_init(s);
+	if (e != ERR_OK)
+		return e;
+	if (side_read(l, s, next))
+		return ERR_OK;
+	e = walk(l, s, fd, next);
+	if (e == ERR_OK) {
+		(void)!sparse_save(l, s); /* a hint: made anew next time */
+		return ERR_OK;
+	}
+	free(s->sparse);
+	s->sparse = NULL;
+	return e;
+}
