@@ -446,16 +446,14 @@ renew_reserve(struct log *l)
 static void
 close_segment(struct log *l, size_t i, int fd)
 {
-	struct segment *s = &l->segs[i];
+	struct segment s = l->segs[i];
 
-	bool cut;
-
-	s->next = l->next;
-	(void)!sparse_save(l, s); /* a hint */
-	cut = ftruncate(fd, (off_t)s->end) == 0;
+	s.next = l->next;
+	(void)!sparse_save(l, &s); /* a hint */
+	if (ftruncate(fd, (off_t)s.end) != 0)
+		return; /* zeros remain; they mean nothing */
 	pthread_mutex_lock(&l->mu);
-	if (cut)
-		s->size = s->end;
+	l->segs[i].size = s.end;
 	pthread_mutex_unlock(&l->mu);
 }
 
