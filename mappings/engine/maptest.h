@@ -1,0 +1,46 @@
+/*
+ * maptest - the tests that stand in a mapping's own file (`tests:`).
+ *
+ *     tests:
+ *       - name: TEXT
+ *         given: {file: PATH, data: {..}, at: PATH, set: {PATH: VALUE}}
+ *         # or the data itself: given: {payment_id: p1, amount: "10.00"}
+ *         scenario: [GIVEN, ...]      # in place of given: several in order
+ *         settings: {..}  with: {JOIN: DATA or [DATA, ..]}
+ *         subjects: {REF: SUBJECT}    event: {id, subject, time, type, source}
+ *         exact: true
+ *         expect: DATA | [DATA or {type, data, ..}, ..]
+ *         events: [{type, id, subject, refs, revision, data}, ..]
+ *         error: PATH | asks: TABLE | waits: JOIN | skips: true
+ *
+ * A file's path starts at the pack's folder. `settings with subjects event at
+ * set` may also stand within a given that has file: or data:. In a scenario
+ * each input comes a second after the one before, the same bytes twice are one
+ * input, and revisions are counted by the mapping's own `again`.
+ *
+ * Comparing: a map needs only the keys that are named (all of them with exact:
+ * true), a list needs every item, {} fits anything; `absent` says that a field
+ * is left out, null that it is written as null; a quoted number must have these
+ * very digits, a plain one this value.
+ */
+#ifndef VAYLA_ENGINE_MAPTEST_H
+#define VAYLA_ENGINE_MAPTEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "broker/base/err.h"
+
+struct maptest {
+	size_t passed, failed;
+	size_t untested; /* mappings without any test */
+};
+
+/* Run the tests of one mapping; what fails is written to `out`. Counts are
+ * added. ERR_CONFIG when the mapping or its tests do not load: what is wrong
+ * was written to `out` and one failure is counted. */
+enum err maptest_file(const char *path, bool verbose, FILE *out,
+    struct maptest *count) MUST_CHECK;
+
+#endif
