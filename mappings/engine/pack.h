@@ -36,7 +36,7 @@ struct pack_send {
 };
 
 struct pack {
-	struct slice name; /* "woocommerce" */
+	struct slice name; /* "ledger" */
 	int version;
 	struct slice title;
 	const char *dir, *file;

@@ -34,6 +34,10 @@ struct delivery_rule {
 
 struct ruleset;
 
+/* Part of every hash: raise it when the same mapping may give other bytes. */
+#define ENGINE_VERSION 1
+#define SUBJECT_MAX 256
+
 /* Loads packs, mappings, settings, tables. All faults of all files at once;
  * ERR_CONFIG when there is any. `answers`: msgpack array of [system, map,
  * table, key, row]; empty at first. */
@@ -53,7 +57,8 @@ size_t ruleset_systems(const struct ruleset *r, const struct slice **names);
 /* The schema of a type; NULL for one that has none (sealed whole). */
 const struct schema *ruleset_schema(const struct ruleset *r, struct slice type);
 
-/* May this system publish this type (a native type of its pack)? */
+/* May this system publish this type: a native type of its pack, and no request
+ * (those come from mappings alone)? */
 bool ruleset_may_publish(
     const struct ruleset *r, struct slice system, struct slice type);
 
@@ -70,10 +75,16 @@ const struct route *ruleset_route_find(
 bool ruleset_is_request(
     const struct ruleset *r, struct slice type, struct delivery_rule *rule);
 
-/* "order:1042" as written by `system` -> "order:shop/1042". ERR_SYNTAX without
- * a kind or over 256 bytes. */
+/*
+ * "order:1042" as written by `system` -> "order:shop/1042". What already has
+ * the form this system would give it stays as it is. ERR_SYNTAX without a kind
+ * or a value, with a control character, or over SUBJECT_MAX bytes.
+ */
 enum err ruleset_scope(const struct ruleset *r, struct slice system,
     struct slice written, struct buf *out) MUST_CHECK;
+/* The same without a ruleset, for tests of one mapping. */
+enum err subject_scope(const struct vocabulary *v, struct slice system,
+    struct slice of, struct slice written, struct buf *out) MUST_CHECK;
 
 /* Evaluate one route. `envelope` and `data` as struct input says. */
 const struct result *ruleset_eval(const struct ruleset *r,
