@@ -7,6 +7,7 @@
  * every value of the tree.
  */
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -163,34 +164,30 @@ is_dir(const char *path)
 	return access(path, R_OK | X_OK) == 0;
 }
 
-/* Where the packs are when nobody said so. */
-static const char *
-packs_find(struct load *l)
+bool
+config_packs(char *out, size_t n)
 {
 	const char *env = getenv("VAYLA_PACKS");
 	char exe[PATH_MAX + 16];
-	ssize_t n = readlink("/proc/self/exe", exe, PATH_MAX);
+	const char *places[] = {
+	    NULL, "./mappings", "/usr/share/vayla/mappings"};
+	ssize_t len = readlink("/proc/self/exe", exe, PATH_MAX);
 	char *slash;
 
 	if (env != NULL && env[0] != '\0')
-		return keep(l, slice_str(env));
-	if (n > 0) {
-		exe[n] = '\0';
+		return (size_t)snprintf(out, n, "%s", env) < n;
+	if (len > 0) {
+		exe[len] = '\0';
 		for (int up = 0; up < 2; up++)
 			if ((slash = strrchr(exe, '/')) != NULL)
 				*slash = '\0';
 		strcat(exe, "/mappings");
-		if (is_dir(exe))
-			return keep(l, slice_str(exe));
+		places[0] = exe;
 	}
-	if (is_dir("./mappings"))
-		return "./mappings";
-	if (is_dir("/usr/share/vayla/mappings"))
-		return "/usr/share/vayla/mappings";
-	fault(l->at.f, l->at.file, NULL,
-	    "no packs found: say where they are with broker.packs or "
-	    "VAYLA_PACKS");
-	return "";
+	for (size_t i = 0; i < 3; i++)
+		if (places[i] != NULL && is_dir(places[i]))
+			return (size_t)snprintf(out, n, "%s", places[i]) < n;
+	return false;
 }
 
 static void
@@ -200,6 +197,7 @@ broker_load(struct load *l, const struct yaml *y)
 	    "data", "bus", "console", "packs", NULL};
 	struct config *c = l->c;
 	const struct yaml *packs = yaml_get(y, "packs");
+	char found[PATH_MAX];
 
 	if (y != NULL)
 		(void)yaml_known(&l->at, y, keys, "broker");
@@ -209,7 +207,13 @@ broker_load(struct load *l, const struct yaml *y)
 	c->console = address_load(l, yaml_get(y, "console"), "broker.console",
 	    "http://127.0.0.1:7180", http_check);
 	if (packs == NULL) {
-		c->packs = packs_find(l);
+		c->packs = "";
+		if (config_packs(found, sizeof(found)))
+			c->packs = keep(l, slice_str(found));
+		else
+			fault(l->at.f, l->at.file, NULL,
+			    "no packs found: say where they are with "
+			    "broker.packs or VAYLA_PACKS");
 		return;
 	}
 	c->packs = path_load(l, packs, "broker.packs", "");
@@ -376,28 +380,39 @@ load(struct load *l, const char *path)
 }
 
 enum err
-config_load(struct config **out, const char *path, struct faults *f)
+config_check(struct config **out, const char *path, struct faults *f)
 {
 	struct config *c = calloc(1, sizeof(*c));
 	struct load l = {.at = {path, f}, .c = c};
 	size_t had = f->count;
 	enum err e;
 
+	*out = NULL;
 	if (c == NULL)
 		return err_note(ERR_NOMEM, "no memory for %s", path);
 	arena_init(&c->arena, CONFIG_MEMORY);
 	e = load(&l, path);
-	if (e == ERR_OK && f->count != had)
-		e = err_note(
-		    ERR_CONFIG, "%s: %zu faults", path, f->count - had);
-	else if (e == ERR_SYNTAX)
-		e = ERR_CONFIG;
 	if (e != ERR_OK) {
 		config_free(c);
-		return e;
+		return e == ERR_SYNTAX ? ERR_CONFIG : e;
 	}
 	*out = c;
-	return ERR_OK;
+	if (f->count == had)
+		return ERR_OK;
+	return err_note(ERR_CONFIG, "%s: %zu faults", path, f->count - had);
+}
+
+enum err
+config_load(struct config **out, const char *path, struct faults *f)
+{
+	struct config *c;
+	enum err e = config_check(&c, path, f);
+
+	if (e == ERR_OK)
+		*out = c;
+	else
+		config_free(c);
+	return e;
 }
 
 static void

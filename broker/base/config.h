@@ -45,7 +45,15 @@ struct config {
  * mappings. */
 enum err config_load(
     struct config **out, const char *path, struct faults *f) MUST_CHECK;
+/* As config_load, but with faults *out is set too as far as the file could be
+ * read (else NULL), so that `vayla check` can go on to the packs. */
+enum err config_check(
+    struct config **out, const char *path, struct faults *f) MUST_CHECK;
 void config_free(struct config *c);
+
+/* The packs folder when nobody named one, as above; false when there is none.
+ * n: room at out. */
+bool config_packs(char *out, size_t n);
 const struct config_system *config_system(
     const struct config *c, struct slice name);
 

@@ -323,6 +323,20 @@ given_make(const struct mapfile *m, const struct yaml_at *at,
 	       settings_make(&k, out) && event_make(&k, step, out);
 }
 
+bool
+given_of_data(const struct mapfile *m, const struct yaml_at *at,
+    const struct yaml *test, struct slice data, struct arena *a,
+    struct given *out)
+{
+	struct make k = {.m = m, .at = *at, .test = test, .a = a};
+
+	*out = (struct given){.data = data,
+	    .with = yaml_get(test, "with"),
+	    .subjects = yaml_get(test, "subjects")};
+	return with_check(&k, out->with) && settings_make(&k, out) &&
+	       event_make(&k, 0, out);
+}
+
 /* ---- what joins read ---- */
 
 static enum err

@@ -24,6 +24,11 @@ bool given_make(const struct mapfile *m, const struct yaml_at *at,
     const struct yaml *test, const struct yaml *y, unsigned step,
     struct arena *a, struct given *out);
 
+/* The same for data from elsewhere; `test` gives settings, with and event. */
+bool given_of_data(const struct mapfile *m, const struct yaml_at *at,
+    const struct yaml *test, struct slice data, struct arena *a,
+    struct given *out);
+
 /* What joins and refs find: `with:` and `subjects:` of an input. */
 struct given_reader {
 	const struct given *given;

@@ -204,6 +204,28 @@ types_names(void *self)
 	return ((struct types *)self)->names;
 }
 
+/* Canonical types and the pack's own requests; nothing else has a receiver. */
+static void
+emits_check(const struct pack *p, const struct vocabulary *v,
+    const struct mapping *m, struct faults *f)
+{
+	for (size_t i = 0; i < m->emits_n; i++) {
+		if (vocabulary_find(v, m->emits[i]) != NULL ||
+		    pack_sends(p, m->emits[i]) != NULL)
+			continue;
+		if (pack_owns(p->name, m->emits[i]))
+			fault(f, m->file, NULL,
+			    "it emits \"%.*s\", which is no request of this "
+			    "pack: name it under send: in %s",
+			    SLICE_ARG(m->emits[i]), p->file);
+		else
+			fault(f, m->file, NULL,
+			    "it emits \"%.*s\", which is neither canonical "
+			    "nor a request of its own pack %.*s",
+			    SLICE_ARG(m->emits[i]), SLICE_ARG(p->name));
+	}
+}
+
 enum err
 pack_map(const struct pack *p, const struct vocabulary *v, const char *path,
     struct arena *a, struct faults *f, const struct mapping **out)
@@ -211,6 +233,7 @@ pack_map(const struct pack *p, const struct vocabulary *v, const char *path,
 	struct types *t = arena_alloc(a, sizeof(*t));
 	struct schema_source *from = arena_alloc(a, sizeof(*from));
 	size_t n = 0;
+	enum err e;
 
 	if (t == NULL || from == NULL)
 		return err_note(ERR_LIMIT, "%s: no room for it", path);
@@ -229,7 +252,10 @@ pack_map(const struct pack *p, const struct vocabulary *v, const char *path,
 			n++;
 	}
 	*from = (struct schema_source){t, types_find, types_names};
-	return mapping_load(path, from, p->settings_open, a, f, out);
+	e = mapping_load(path, from, p->settings_open, a, f, out);
+	if (e == ERR_OK)
+		emits_check(p, v, *out, f);
+	return e;
 }
 
 static bool

@@ -118,28 +118,7 @@ systems_load(struct ruleset *r, const struct config *c, struct faults *f)
 	return ERR_OK;
 }
 
-/* ---- what mappings may emit, and cycles ---- */
-
-static void
-emits_check(const struct ruleset *r, const struct pack *p,
-    const struct mapping *m, struct faults *f)
-{
-	for (size_t i = 0; i < m->emits_n; i++) {
-		if (vocabulary_find(r->vocabulary, m->emits[i]) != NULL ||
-		    pack_sends(p, m->emits[i]) != NULL)
-			continue;
-		if (pack_owns(p->name, m->emits[i]))
-			fault(f, m->file, NULL,
-			    "it emits \"%.*s\", which is no request of this "
-			    "pack: name it under send: in %s",
-			    SLICE_ARG(m->emits[i]), p->file);
-		else
-			fault(f, m->file, NULL,
-			    "it emits \"%.*s\", which is neither canonical "
-			    "nor a request of its own pack %.*s",
-			    SLICE_ARG(m->emits[i]), SLICE_ARG(p->name));
-	}
-}
+/* ---- cycles ---- */
 
 struct walk {
 	const struct ruleset *r;
@@ -221,7 +200,6 @@ graph_check(const struct ruleset *r, struct faults *f)
 		for (size_t k = 0; k < r->packs[p]->mappings_n; k++) {
 			const struct mapping *m = r->packs[p]->mappings[k];
 
-			emits_check(r, r->packs[p], m, f);
 			for (size_t i = 0; i < m->from_n && !w->found; i++)
 				cycle_walk(w, m->from[i]);
 		}

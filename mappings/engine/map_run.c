@@ -1,0 +1,295 @@
+/*
+ * map_run - see map_run.h. The options are made into the words of a test, so
+ * that `run` and `test` see an event in the same way.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "broker/base/file.h"
+#include "broker/base/json.h"
+#include "broker/base/opt.h"
+#include "mappings/engine/map_run.h"
+#include "mappings/engine/maptest_inner.h"
+#include "mappings/engine/ruleset.h"
+
+#define RUN_MEMORY ((size_t)256 * 1024 * 1024)
+
+struct running {
+	const struct map_run *r;
+	struct mapfile m;
+	struct faults f;
+	struct arena a;
+	struct yaml test; /* {settings, with, event} */
+};
+
+static enum err
+read_stdin(struct buf *out)
+{
+	ssize_t n;
+
+	do {
+		uint8_t *to = buf_room(out, 65536);
+
+		if (to == NULL)
+			return buf_check(out);
+		n = read(0, to, 65536);
+		if (n < 0)
+			return err_errno(ERR_IO, "cannot read stdin");
+		out->n += (size_t)n;
+	} while (n > 0);
+	return ERR_OK;
+}
+
+static struct yaml *
+node_new(struct running *x, const char *key)
+{
+	struct yaml *y = arena_alloc(&x->a, sizeof(*y));
+	struct yaml *k = arena_alloc(&x->a, sizeof(*k));
+
+	if (y == NULL || k == NULL)
+		return NULL;
+	k->text = slice_str(key);
+	y->text = SLICE_EMPTY;
+	y->key = k;
+	return y;
+}
+
+static void
+add(struct yaml *map, struct yaml *child)
+{
+	child->next = map->child;
+	map->child = child;
+	map->count++;
+}
+
+/* An option that is a map: the text itself or a file. */
+static enum err
+word_add(struct running *x, const char *key, const char *value)
+{
+	struct yaml *root, *y = node_new(x, key);
+	enum err e;
+
+	if (value == NULL)
+		return ERR_OK;
+	e = value[0] == '{'
+		? yaml_parse(key, slice_str(value), &x->a, &x->f, &root)
+		: yaml_load(value, &x->a, &x->f, &root);
+	if (e != ERR_OK)
+		return e;
+	if (y == NULL)
+		return err_note(ERR_NOMEM, "out of memory");
+	root->key = y->key;
+	root->next = NULL;
+	add(&x->test, root);
+	return ERR_OK;
+}
+
+/* What a whole event says of itself. */
+static enum err
+envelope_add(struct running *x, struct slice event)
+{
+	static const char *const keys[] = {
+	    "id", "source", "type", "subject", "time", NULL};
+	struct yaml *map = node_new(x, "event");
+
+	if (map == NULL)
+		return err_note(ERR_NOMEM, "out of memory");
+	map->kind = YAML_MAP;
+	for (size_t i = 0; keys[i] != NULL; i++) {
+		struct yaml *y = node_new(x, keys[i]);
+		struct slice text;
+		char *kept;
+
+		if (!mp_get_str(event, keys[i], &text))
+			continue;
+		if (y == NULL || (kept = arena_strdup(&x->a, text)) == NULL)
+			return err_note(ERR_NOMEM, "out of memory");
+		y->kind = YAML_SCALAR;
+		y->text = slice_of(kept, text.n);
+		add(map, y);
+	}
+	add(&x->test, map);
+	return ERR_OK;
+}
+
+static enum err
+event_read(struct running *x, struct slice *data)
+{
+	struct buf text, mp;
+	struct slice whole, kind;
+	enum err e;
+
+	buf_init(&text, MAPTEST_VALUE);
+	buf_init(&mp, MAPTEST_VALUE);
+	e = strcmp(x->r->event, "-") == 0 ? read_stdin(&text)
+					  : file_read(x->r->event, &text);
+	if (e == ERR_OK)
+		e = json_to_mp(buf_all(&text), &mp, NULL);
+	if (e == ERR_OK)
+		e = arena_copy(&x->a, buf_all(&mp), &whole);
+	buf_fini(&text);
+	buf_fini(&mp);
+	if (e != ERR_OK)
+		return err_wrap(e, "%s", x->r->event);
+	*data = whole;
+	if (mp_get_str(whole, "specversion", &kind) &&
+	    mp_get_str(whole, "type", &kind) && mp_get(whole, "data", data))
+		return envelope_add(x, whole);
+	return ERR_OK;
+}
+
+static void
+event_put(struct buf *b, const struct emitted *e)
+{
+	mp_put_map(b, e->refs_n > 0 ? 5 : 4);
+	mp_put_cstr(b, "type");
+	mp_put_str(b, e->type);
+	mp_put_cstr(b, "id");
+	mp_put_str(b, e->id);
+	mp_put_cstr(b, "subject");
+	mp_put_str(b, e->subject);
+	if (e->refs_n > 0) {
+		mp_put_cstr(b, "refs");
+		mp_put_array(b, (uint32_t)e->refs_n);
+		for (size_t i = 0; i < e->refs_n; i++)
+			mp_put_str(b, e->refs[i]);
+	}
+	mp_put_cstr(b, "data");
+	buf_slice(b, e->data);
+}
+
+static int
+print(const struct map_run *r, const struct result *x)
+{
+	bool msgpack = r->form != NULL && strcmp(r->form, "msgpack") == 0;
+	enum json_form form =
+	    r->form == NULL && isatty(1) ? JSON_PRETTY : JSON_COMPACT;
+	struct buf mp, out;
+	enum err e = ERR_OK;
+
+	buf_init(&mp, MAPTEST_VALUE);
+	buf_init(&out, 4 * MAPTEST_VALUE);
+	if (msgpack)
+		mp_put_array(&out, (uint32_t)x->n);
+	for (size_t i = 0; i < x->n && e == ERR_OK; i++) {
+		buf_reset(&mp);
+		event_put(&mp, &x->events[i]);
+		if ((e = buf_check(&mp)) != ERR_OK)
+			break;
+		if (msgpack)
+			buf_slice(&out, buf_all(&mp));
+		else
+			e = mp_to_json(buf_all(&mp), form, &out);
+		if (!msgpack)
+			buf_byte(&out, '\n');
+	}
+	if (e == ERR_OK && (e = buf_check(&out)) == ERR_OK)
+		e = fd_write(1, buf_all(&out));
+	if (e != ERR_OK)
+		fprintf(stderr, "vayla map run: %s\n", err_last());
+	buf_fini(&mp);
+	buf_fini(&out);
+	return e == ERR_OK ? EXIT_OK : EXIT_FAILED;
+}
+
+/* What keeps it from emitting, in the form of a fault: place, then words. */
+static int
+refused(const struct result *x)
+{
+	const char *how = x->verdict == EVAL_ERROR ? "refused"
+			  : x->verdict == EVAL_ASK ? "asks"
+						   : "waits";
+
+	if (x->where.n > 0)
+		fprintf(stderr, "%.*s: ", SLICE_ARG(x->where));
+	fprintf(stderr, "%s: ", how);
+	if (x->path.n > 0)
+		fprintf(stderr, "%.*s: ", SLICE_ARG(x->path));
+	if (x->verdict == EVAL_ASK && x->table.n > 0)
+		fprintf(stderr,
+		    "table %.*s has no row \"%.*s\": ", SLICE_ARG(x->table),
+		    SLICE_ARG(x->key));
+	if (x->verdict == EVAL_WAIT && x->wait_type.n > 0)
+		fprintf(stderr, "for %.*s at %.*s: ", SLICE_ARG(x->wait_type),
+		    SLICE_ARG(x->wait_key));
+	fprintf(stderr, "%.*s\n", SLICE_ARG(x->text));
+	return EXIT_FAILED;
+}
+
+static enum err
+resolve(void *self, struct slice written, struct buf *out)
+{
+	const struct running *x = self;
+
+	return subject_scope(
+	    x->m.vocabulary, x->m.pack->name, x->m.pack->name, written, out);
+}
+
+static int
+eval(struct running *x, const struct given *g)
+{
+	struct given_reader self = {g, x->m.vocabulary, x->m.pack->name};
+	const struct reader reader = {&self, given_read, given_subject_of};
+	const struct scope scope = {x, resolve};
+	const struct input in = {.event = g->event,
+	    .data = g->data,
+	    .settings = g->settings,
+	    .scope = &scope,
+	    .reader = &reader,
+	    .system = x->m.pack->name};
+	struct eval *e = eval_new();
+	const struct result *out;
+	int status;
+
+	if (e == NULL)
+		return EXIT_FAILED;
+	out = mapping_eval(e, x->m.map, &in);
+	if (out->verdict == EVAL_SKIP)
+		fprintf(stderr, "skipped: it emits nothing for this event\n");
+	status = out->verdict == EVAL_OK || out->verdict == EVAL_SKIP
+		     ? print(x->r, out)
+		     : refused(out);
+	eval_free(e);
+	return status;
+}
+
+static int
+run(struct running *x)
+{
+	struct yaml_at at = {x->r->mapping, &x->f};
+	struct slice data;
+	struct given g;
+	enum err e;
+
+	e = mapfile_open(&x->m, x->r->mapping, &x->f);
+	if (e == ERR_OK)
+		e = word_add(x, "settings", x->r->settings);
+	if (e == ERR_OK)
+		e = word_add(x, "with", x->r->with);
+	if (e == ERR_OK)
+		e = event_read(x, &data);
+	if (e == ERR_OK &&
+	    !given_of_data(&x->m, &at, &x->test, data, &x->a, &g))
+		e = err_note(ERR_CONFIG, "the options have faults");
+	if (x->f.count > 0)
+		fwrite(x->f.text.p, 1, x->f.text.n, stderr);
+	else if (e != ERR_OK)
+		fprintf(stderr, "vayla map run: %s\n", err_last());
+	return e == ERR_OK ? eval(x, &g) : EXIT_FAILED;
+}
+
+int
+map_run(const struct map_run *r)
+{
+	struct running x = {.r = r};
+	int status;
+
+	x.test.kind = YAML_MAP;
+	faults_init(&x.f);
+	arena_init(&x.a, RUN_MEMORY);
+	status = run(&x);
+	mapfile_close(&x.m);
+	arena_fini(&x.a);
+	faults_fini(&x.f);
+	return status;
+}

@@ -1,0 +1,264 @@
+/*
+ * map_verbs - `vayla map check|test|run`: what a person who writes a mapping
+ * does with it, without a broker.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/base/config.h"
+#include "broker/base/file.h"
+#include "broker/base/opt.h"
+#include "mappings/engine/map_run.h"
+#include "mappings/engine/mapfile.h"
+#include "mappings/engine/maptest.h"
+#include "mappings/engine/verbs.h"
+
+static int
+usage(void)
+{
+	fprintf(stderr, "%s\n", err_last());
+	return EXIT_USAGE;
+}
+
+/* ---- every mapping of the packs folder ---- */
+
+typedef void each_file(const char *path, void *self);
+
+static bool
+ends(const char *name, const char *with)
+{
+	size_t n = strlen(name), w = strlen(with);
+
+	return n > w && strcmp(name + n - w, with) == 0;
+}
+
+static void
+each_of_pack(const char *dir, each_file *f, void *self)
+{
+	char path[PATH_MAX + 512];
+	char **names;
+
+	if (dir_list(dir, &names) != ERR_OK)
+		return; /* a file beside the packs */
+	for (size_t i = 0; names[i] != NULL; i++) {
+		if (!ends(names[i], ".map.yaml"))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		f(path, self);
+	}
+	dir_free(names);
+}
+
+/* Those named; without any, all of the packs folder. */
+static enum err
+each_mapping(int n, char **files, each_file *f, void *self)
+{
+	char packs[PATH_MAX], dir[PATH_MAX + 300];
+	char **names;
+	enum err e;
+
+	for (int i = 0; i < n; i++)
+		f(files[i], self);
+	if (n > 0)
+		return ERR_OK;
+	if (!config_packs(packs, sizeof(packs)))
+		return err_note(ERR_NOTFOUND,
+		    "no packs found; name the files, or the folder in "
+		    "VAYLA_PACKS");
+	if ((e = dir_list(packs, &names)) != ERR_OK)
+		return e;
+	for (size_t i = 0; names[i] != NULL; i++) {
+		snprintf(dir, sizeof(dir), "%s/%s", packs, names[i]);
+		each_of_pack(dir, f, self);
+	}
+	dir_free(names);
+	return ERR_OK;
+}
+
+/* ---- check ---- */
+
+struct checked {
+	size_t files, bad, warnings;
+};
+
+static void
+check_file(const char *path, void *self)
+{
+	struct checked *c = self;
+	struct mapfile m;
+	struct faults f;
+	enum err e;
+
+	faults_init(&f);
+	e = mapfile_open(&m, path, &f);
+	c->files++;
+	c->bad += e != ERR_OK;
+	c->warnings += f.warnings;
+	if (f.text.n > 0)
+		fwrite(f.text.p, 1, f.text.n, stderr);
+	if (e != ERR_OK && f.count == 0)
+		fprintf(stderr, "%s\n", err_last());
+	mapfile_close(&m);
+	faults_fini(&f);
+}
+
+static int
+check(int argc, char **argv)
+{
+	static const struct opt opts[] = {{.name = NULL}};
+	static const struct command command = {
+	    .usage = "vayla map check [FILE...]",
+	    .help = "Loads mappings and says everything that is wrong with "
+		    "them: file, line, column, and the nearest name that "
+		    "exists. Without FILE, every mapping of the packs folder.",
+	    .opts = opts,
+	    .min_args = 0,
+	    .max_args = -1};
+	struct checked c = {0};
+	bool done;
+	int n;
+
+	if (opt_parse(&command, argc, argv, &n, &done) != ERR_OK)
+		return usage();
+	if (done)
+		return EXIT_OK;
+	if (each_mapping(n, argv + 1, check_file, &c) != ERR_OK) {
+		fprintf(stderr, "vayla map check: %s\n", err_last());
+		return EXIT_FAILED;
+	}
+	printf("%zu mapping%s, %zu with faults, %zu warning%s\n", c.files,
+	    c.files == 1 ? "" : "s", c.bad, c.warnings,
+	    c.warnings == 1 ? "" : "s");
+	return c.bad > 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+/* ---- test ---- */
+
+struct tested {
+	struct maptest count;
+	bool verbose, broken;
+};
+
+static void
+test_file(const char *path, void *self)
+{
+	struct tested *t = self;
+	size_t untested = t->count.untested;
+
+	if (maptest_file(path, t->verbose, stdout, &t->count) != ERR_OK)
+		t->broken = true;
+	else if (t->count.untested > untested)
+		printf("%s: has no tests\n", path);
+}
+
+static int
+test(int argc, char **argv)
+{
+	struct tested t = {.verbose = false};
+	const struct opt opts[] = {{.name = "verbose",
+				       .letter = 'v',
+				       .type = OPT_FLAG,
+				       .help = "name the tests that pass too",
+				       .flag = &t.verbose},
+	    {.name = NULL}};
+	const struct command command = {.usage = "vayla map test [FILE...]",
+	    .help = "Runs the tests that stand in mappings. What differs is "
+		    "printed field by field, with the place of the expression. "
+		    "Without FILE, every mapping of the packs folder.",
+	    .opts = opts,
+	    .min_args = 0,
+	    .max_args = -1};
+	bool done;
+	int n;
+
+	if (opt_parse(&command, argc, argv, &n, &done) != ERR_OK)
+		return usage();
+	if (done)
+		return EXIT_OK;
+	if (each_mapping(n, argv + 1, test_file, &t) != ERR_OK) {
+		fprintf(stderr, "vayla map test: %s\n", err_last());
+		return EXIT_FAILED;
+	}
+	printf("%zu passed, %zu failed\n", t.count.passed, t.count.failed);
+	return t.count.failed > 0 || t.broken ? EXIT_FAILED : EXIT_OK;
+}
+
+/* ---- run ---- */
+
+static int
+run(int argc, char **argv)
+{
+	struct map_run r = {.form = NULL};
+	const struct opt opts[] = {{.name = "settings",
+				       .type = OPT_TEXT,
+				       .arg = "MAP",
+				       .help = "the system's settings: a YAML "
+					       "or JSON file, or {...}",
+				       .text = &r.settings},
+	    {.name = "with",
+		.type = OPT_TEXT,
+		.arg = "MAP",
+		.help = "what the joins read: {NAME: DATA or [DATA, ...]}",
+		.text = &r.with},
+	    {.name = "output",
+		.letter = 'o',
+		.type = OPT_TEXT,
+		.arg = "json|msgpack",
+		.help = "json: a line for each event (default); msgpack: a "
+			"list of them",
+		.text = &r.form},
+	    {.name = NULL}};
+	const struct command command = {
+	    .usage = "vayla map run FILE [EVENT.json]",
+	    .help = "Runs one event through a mapping and prints what it "
+		    "emits. EVENT.json (or stdin) is the event's data, or a "
+		    "whole event: an object with specversion, type and data. "
+		    "What refuses it is said on stderr, with exit 1.",
+	    .opts = opts,
+	    .min_args = 1,
+	    .max_args = 2};
+	bool done;
+	int n;
+
+	if (opt_parse(&command, argc, argv, &n, &done) != ERR_OK)
+		return usage();
+	if (done)
+		return EXIT_OK;
+	if (r.form != NULL && strcmp(r.form, "json") != 0 &&
+	    strcmp(r.form, "msgpack") != 0) {
+		fprintf(stderr, "vayla map run: -o is json or msgpack\n");
+		return EXIT_USAGE;
+	}
+	r.mapping = argv[1];
+	r.event = n > 1 ? argv[2] : "-";
+	return map_run(&r);
+}
+
+int
+map_verb(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(int argc, char **argv);
+		const char *help;
+	} verbs[] = {
+	    {"check", check, "everything that is wrong with a mapping"},
+	    {"test", test, "run the tests that stand in mappings"},
+	    {"run", run, "one event through a mapping"},
+	};
+	bool help = argc >= 2 && (strcmp(argv[1], "--help") == 0 ||
+				     strcmp(argv[1], "-h") == 0);
+
+	for (size_t i = 0; argc >= 2 && i < 3; i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	if (argc >= 2 && !help)
+		fprintf(stderr, "vayla map: there is no verb %s\n", argv[1]);
+	fprintf(help ? stdout : stderr, "usage: vayla map VERB ...\n\n");
+	for (size_t i = 0; i < 3; i++)
+		fprintf(help ? stdout : stderr, "  %-8s %s\n", verbs[i].name,
+		    verbs[i].help);
+	return help ? EXIT_OK : EXIT_USAGE;
+}
