@@ -13,15 +13,22 @@
 #include "broker/base/crypt.h"
 
 struct keys;
+/* Made, with slot 0, when there is none (mode 0600). ERR_CORRUPT, ERR_VERSION.
+ */
 enum err keys_open(struct keys **out, const char *path) MUST_CHECK;
 void keys_close(struct keys *k);
 
-/* A free slot that is on disk; `used` is the highest slot the journal names. */
+/* A free slot that is on disk. Before the first: keys_used() with the highest
+ * slot the journal names (index_slot_max()), so that none is given out twice.
+ */
 enum err keys_take(struct keys *k, uint32_t *slot) MUST_CHECK;
 void keys_used(struct keys *k, uint32_t slot);
-/* The key; ERR_ERASED when it was overwritten. Any thread. */
+/* The key; ERR_ERASED when it was overwritten, or is not in this file. Any
+ * thread. */
 enum err keys_get(struct keys *k, uint32_t slot, uint8_t key[32]) MUST_CHECK;
 enum err keys_erase(struct keys *k, const uint32_t *slots, size_t n) MUST_CHECK;
+/* Changes with every erasure: whoever keeps a key looks at it. Any thread. */
+uint32_t keys_epoch(const struct keys *k);
 
 /* HMAC-SHA256 under slot 0: of data before sealing, and of e-mail addresses
  * (trimmed, lower case). Turn thread only. */

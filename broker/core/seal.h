@@ -15,11 +15,14 @@ enum err sealer_new(struct sealer **out, struct keys *k) MUST_CHECK;
 void sealer_free(struct sealer *s);
 
 /* Sets e->digest (of e->data as it is) and then e->data and e->sealed to what
- * is stored; their bytes live in the sealer until sealer_reset(). */
+ * is stored; what is new of their bytes lives in the sealer until
+ * sealer_reset(). schema: of the type, or NULL; one that is not canonical is as
+ * good as none. Turn thread only. */
 enum err sealer_close(struct sealer *s, const struct schema *schema,
     uint32_t slot, struct event *e) MUST_CHECK;
 /* The inverse for an event that was read: e->data becomes the data as
- * published. *erased: the key is gone; e->data is what is left. */
+ * published, e->sealed empty. *erased: the key is gone; e->data is what is
+ * left. ERR_SIGNATURE when the bytes are not those that were sealed. */
 enum err sealer_open(
     struct sealer *s, struct event *e, bool *erased) MUST_CHECK;
 /* An effect's excerpt, sealed whole under the event's slot; and back. */
