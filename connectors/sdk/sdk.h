@@ -60,7 +60,7 @@ struct delivery {
 };
 
 /* What became of a delivery, with its effect. Zeroed: ok without an effect. */
-struct verdict {
+struct settled {
 	enum settle_verdict is; /* OK RETRY DEFER REJECT ASK */
 	int64_t after_ms;	/* RETRY, DEFER: as the far side asked; or 0 */
 	const char *text;	/* what is wrong, where, what to do; or NULL */
@@ -116,7 +116,7 @@ struct connector {
  * to a session that is gone, settled already) is passed over in silence: the
  * broker delivers again what it does not know to be settled.
  */
-void sdk_settle(struct sdk *s, uint64_t seq, const struct verdict *v);
+void sdk_settle(struct sdk *s, uint64_t seq, const struct settled *v);
 
 /* Still at it: keeps the patience of a delivery from running out. */
 void sdk_extend(struct sdk *s, uint64_t seq);
