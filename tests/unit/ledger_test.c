@@ -277,10 +277,13 @@ whole(const char *name)
 static int
 count(const char *in, const char *what)
 {
+	size_t len = strlen(what);
 	int n = 0;
 
-	for (; (in = strstr(in, what)) != NULL; in += strlen(what))
-		n++;
+	/* not strstr(): under the address sanitizer it costs the whole rest of
+	 * the file each time */
+	for (; *in != '\0'; in++)
+		n += *in == *what && strncmp(in, what, len) == 0;
 	return n;
 }
 
