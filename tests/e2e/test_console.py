@@ -16,7 +16,7 @@ if not shutil.which('chromedriver'):
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 
-from sign import shop_order, send_order  # noqa: E402
+from shop import send_order, shop_order  # noqa: E402
 
 SYSTEMS = {
     'shop': {'use': 'woocommerce', 'webhook_secret': 'console-secret'},
