@@ -26,6 +26,7 @@ static const struct field rows[] = {
     E(map, "map", FIELD_TEXT, EVENT_TEXT), E(ruleset, "ruleset", FIELD_BIN, 8),
     E(digest, "digest", FIELD_BIN, 32),
     E(target, "target", FIELD_TEXT, EVENT_TEXT),
+    E(again, "again", FIELD_VALUE, 0),
     E(reads, "reads", FIELD_OWN, 0), E(id, "datacontenttype", FIELD_IGNORE, 0),
     E(id, "dataschema", FIELD_IGNORE, 0), E(sealed, "sealed", FIELD_BIN, 0),
     E(data, "data", FIELD_VALUE, 0), /* last: see fields_read() */
@@ -166,7 +167,7 @@ event_init(struct event *e)
 	    offsetof(struct event, reads) - offsetof(struct event, sequence));
 	e->id = e->source = e->type = e->subject = e->data = SLICE_EMPTY;
 	e->person = e->traceparent = e->map = e->ruleset = SLICE_EMPTY;
-	e->digest = e->sealed = e->target = SLICE_EMPTY;
+	e->digest = e->sealed = e->target = e->again = SLICE_EMPTY;
 }
 
 enum err

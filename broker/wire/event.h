@@ -42,6 +42,7 @@ struct event {
 	struct slice digest;	/* bin 32 */
 	struct slice sealed;	/* bin: slot u32 LE, nonce, ciphertext, tag */
 	struct slice target;	/* request: the system it is for */
+	struct slice again;	/* what a later revision must exceed: a value */
 	size_t reads_n;
 	uint64_t reads[EVENT_READS]; /* ascending */
 };

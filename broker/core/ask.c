@@ -1,0 +1,299 @@
+/*
+ * ask - queries of PROTOCOL.md 6, answered by query.h but for `status`, which
+ * is the daemon's own.
+ */
+#include <stdio.h>
+
+#include "broker/base/clock.h"
+#include "broker/core/daemon.h"
+
+#define OPEN_MAX 1000
+#define RECENT_MAX 200
+
+static void
+put_uint(struct buf *b, const char *key, uint64_t v)
+{
+	mp_put_cstr(b, key);
+	mp_put_uint(b, v);
+}
+
+static void
+put_text(struct buf *b, const char *key, struct slice v)
+{
+	mp_put_cstr(b, key);
+	mp_put_str(b, v);
+}
+
+static void
+put_journal(struct daemon *d, struct buf *b)
+{
+	struct log_stat st;
+
+	log_stat(d->core.log, &st);
+	mp_put_cstr(b, "journal");
+	mp_put_map(b, 7);
+	put_uint(b, "first", log_first(d->core.log));
+	put_uint(b, "next", log_next(d->core.log));
+	put_uint(b, "records", st.records);
+	put_uint(b, "bytes", st.bytes);
+	put_uint(b, "segments", st.segments);
+	put_uint(b, "syncs", st.syncs);
+	put_uint(b, "last_sync_ns", (uint64_t)st.last_sync_ns);
+}
+
+static void
+put_counts(struct daemon *d, struct buf *b)
+{
+	struct index_counts c;
+
+	index_counts(d->core.index, &c);
+	mp_put_cstr(b, "counts");
+	mp_put_map(b, 12);
+	put_uint(b, "events", c.events);
+	put_uint(b, "facts", c.facts);
+	put_uint(b, "duplicates", d->core.duplicates);
+	put_uint(b, "published", d->core.published);
+	put_uint(b, "refused", d->core.refused);
+	put_uint(b, "ready", c.ready);
+	put_uint(b, "retry", c.retry);
+	put_uint(b, "wait", c.wait);
+	put_uint(b, "behind", c.behind);
+	put_uint(b, "ask", c.ask);
+	put_uint(b, "parked", c.parked);
+	put_uint(b, "settled", c.settled);
+}
+
+static void
+put_types(const struct daemon *d, struct buf *b)
+{
+	mp_put_cstr(b, "types");
+	mp_put_map(b, (uint32_t)d->types_n);
+	for (size_t i = 0; i < d->types_n; i++)
+		put_uint(b, d->types[i].name, d->types[i].n);
+}
+
+/* How much of a subscription is open: counted in memory, and when there is more
+ * than memory holds, at least that. */
+static void
+put_sub(struct daemon *d, const struct sub *s, struct buf *b)
+{
+	struct open_item *items;
+	struct arena a;
+	int64_t next = 0, now = clock_mono();
+	const struct lane *l;
+	uint64_t oldest = 0, open = 0;
+	size_t at = 0, n = 0;
+
+	while ((l = table_each(&s->lanes, &at)) != NULL)
+		if (l->state == LANE_LATER &&
+		    (next == 0 || l->alarm.due < next))
+			next = l->alarm.due;
+	arena_init(&a, 1024 * 1024);
+	if (index_open_items(d->core.index, slice_str(s->name), 0, OPEN_MAX, &a,
+		&items, &n) == ERR_OK &&
+	    n > 0) {
+		oldest = items[0].seq;
+		open = n;
+	}
+	arena_fini(&a);
+	mp_put_cstr(b, "sub");
+	mp_put_map(b, 8);
+	put_uint(b, "open", open);
+	mp_put_cstr(b, "more");
+	mp_put_bool(b, open == OPEN_MAX);
+	put_uint(b, "in_hand", s->in_hand);
+	put_uint(b, "oldest", oldest);
+	put_uint(b, "retry_next_ms",
+	    next > now ? (uint64_t)((next - now) / NS_PER_MS) : 0);
+	put_uint(b, "sent", s->sent);
+	put_uint(b, "settled", s->settled);
+	put_uint(b, "lost", s->lost);
+}
+
+static void
+put_systems(struct daemon *d, struct buf *b)
+{
+	const struct config *c = d->core.cfg;
+
+	mp_put_cstr(b, "systems");
+	mp_put_array(b, (uint32_t)d->delivery.subs_n);
+	for (size_t i = 0; i < d->delivery.subs_n; i++) {
+		const struct sub *s = &d->delivery.subs[i];
+		const struct pack *p =
+		    ruleset_pack(d->core.rules, slice_str(s->name));
+		bool takes = p != NULL && pack_section(p, "send") != NULL;
+
+		mp_put_map(b, takes ? 6 : 5);
+		put_text(b, "name", slice_str(s->name));
+		put_text(b, "pack", c->systems[i].pack);
+		put_text(b, "mode",
+		    s->paused ? SLICE_LIT("paused")
+		    : s->live ? SLICE_LIT("live")
+			      : SLICE_LIT("observe"));
+		mp_put_cstr(b, "takes");
+		mp_put_bool(b, takes);
+		put_text(b, "session",
+		    s->session != NULL ? session_name(s->session)
+				       : SLICE_EMPTY);
+		if (takes)
+			put_sub(d, s, b);
+	}
+}
+
+static void
+put_sessions(const struct daemon *d, struct buf *b)
+{
+	int64_t ago;
+
+	mp_put_cstr(b, "sessions");
+	mp_put_array(b, (uint32_t)d->sessions.n);
+	for (size_t i = 0; i < d->sessions.n; i++) {
+		const struct session *s = d->sessions.all[i];
+
+		ago = (clock_mono() - s->heard) / NS_PER_MS;
+		mp_put_map(b, s->report.n > 0 ? 5 : 4);
+		put_text(b, "name", session_name(s));
+		put_text(b, "role", slice_str(role_name(s->role)));
+		mp_put_cstr(b, "since");
+		mp_put_time(b, s->since);
+		put_uint(b, "silent_ms", ago > 0 ? (uint64_t)ago : 0);
+		if (s->report.n > 0) {
+			mp_put_cstr(b, "report");
+			buf_slice(b, buf_all(&s->report));
+		}
+	}
+}
+
+enum err
+ask_status(struct daemon *d, struct buf *b)
+{
+	char hex[65];
+
+	mp_put_map(b, 9);
+	put_uint(b, "epoch", d->core.epoch);
+	mp_put_cstr(b, "now");
+	mp_put_time(b, clock_now());
+	mp_put_cstr(b, "started");
+	mp_put_time(b, d->core.started);
+	put_journal(d, b);
+	put_counts(d, b);
+	put_types(d, b);
+	for (int i = 0; i < 32; i++)
+		snprintf(
+		    hex + 2 * i, 3, "%02x", ruleset_hash(d->core.rules)[i]);
+	put_text(b, "ruleset", slice_str(hex));
+	put_systems(d, b);
+	put_sessions(d, b);
+	return buf_check(b);
+}
+
+/* {items: list, next}: `list` is query_open's; the last one's seq goes on. */
+static enum err
+open_page(struct daemon *d, struct slice query, struct buf *out)
+{
+	struct slice sub = SLICE_EMPTY, item;
+	int64_t after = 0, max = 200, seq = 0;
+	struct buf list;
+	struct mp_in in;
+	struct mp head;
+	enum err e;
+
+	(void)mp_get_str(query, "sub", &sub);
+	(void)mp_get_int(query, "after", &after);
+	(void)mp_get_int(query, "max", &max);
+	if (after < 0 || max < 1 || max > OPEN_MAX)
+		return err_note(ERR_RANGE, "open: max is 1 to %d", OPEN_MAX);
+	buf_init(&list, QUERY_MAX);
+	e = query_open(&d->query, sub, (uint64_t)after, (size_t)max, &list);
+	if (e == ERR_OK) {
+		in = mp_in(buf_all(&list));
+		e = mp_next(&in, &head);
+		for (uint32_t i = 0;
+		     e == ERR_OK && head.type == MP_ARRAY && i < head.count;
+		     i++) {
+			e = mp_value(&in, &item);
+			if (e == ERR_OK)
+				(void)mp_get_int(item, "seq", &seq);
+		}
+	}
+	if (e == ERR_OK) {
+		mp_put_map(out, 2);
+		mp_put_cstr(out, "items");
+		buf_slice(out, buf_all(&list));
+		put_uint(out, "next",
+		    head.type == MP_ARRAY && head.count == (uint32_t)max
+			? (uint64_t)seq
+			: 0);
+	}
+	buf_fini(&list);
+	return e;
+}
+
+static enum err
+answer(struct daemon *d, struct slice query, struct buf *out)
+{
+	struct slice what, text = SLICE_EMPTY;
+	bool unseal = false;
+	int64_t n = 0;
+
+	if (!mp_get_str(query, "query", &what))
+		return err_note(ERR_SYNTAX, "a query is a map with `query`");
+	(void)mp_get_bool(query, "unseal", &unseal);
+	if (slice_is(what, "status"))
+		return ask_status(d, out);
+	if (slice_is(what, "open"))
+		return open_page(d, query, out);
+	if (slice_is(what, "find")) {
+		if (!mp_get_str(query, "word", &text))
+			return err_note(ERR_MISSING, "find: word is missing");
+		return query_find(&d->query, text, out);
+	}
+	if (slice_is(what, "timeline")) {
+		if (!mp_get_str(query, "subject", &text))
+			return err_note(
+			    ERR_MISSING, "timeline: subject is missing");
+		return query_timeline(&d->query, text, unseal, out);
+	}
+	if (slice_is(what, "event")) {
+		if (!mp_get_int(query, "seq", &n) || n < 1)
+			return err_note(ERR_MISSING, "event: seq is missing");
+		return query_record(&d->query, (uint64_t)n, unseal, out);
+	}
+	if (slice_is(what, "recent")) {
+		(void)mp_get_int(query, "n", &n);
+		return query_recent(&d->query,
+		    n < 1	     ? 20
+		    : n > RECENT_MAX ? RECENT_MAX
+				     : (size_t)n,
+		    out);
+	}
+	return err_note(ERR_NOTFOUND,
+	    "there is no query %.*s: status, find, timeline, event, open, "
+	    "recent",
+	    what.n < 40 ? (int)what.n : 40, (const char *)what.p);
+}
+
+void
+ask_answer(struct daemon *d, struct session *s, uint64_t id, struct slice query)
+{
+	struct buf out, header;
+	enum err e;
+
+	buf_init(&out, QUERY_MAX);
+	e = answer(d, query, &out);
+	if (e == ERR_OK)
+		e = buf_check(&out);
+	if (e != ERR_OK) {
+		peers_error(d, session_peer(s), e,
+		    err_last()[0] != '\0' ? err_last() : err_text(e), id);
+	} else {
+		buf_init(&header, FRAME_HEADER);
+		mp_put_map(&header, 1);
+		put_uint(&header, "id", id);
+		if (bus_send(d->bus, session_peer(s), VERB_REPLY,
+			buf_all(&header), buf_all(&out)) != ERR_OK)
+			s->over = true;
+		buf_fini(&header);
+	}
+	buf_fini(&out);
+}

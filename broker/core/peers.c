@@ -1,0 +1,500 @@
+/*
+ * peers - what clients say besides PUB's content, and every word the broker
+ * says to them but deliveries. See daemon.h and PROTOCOL.md 3.
+ *
+ * A peer whose queue is full does not read: its session ends, and what it sends
+ * afterwards is read and dropped, so that it costs nothing but its own place.
+ */
+#include "broker/base/clock.h"
+#include "broker/base/say.h"
+#include "broker/core/daemon.h"
+
+#define TAP_MAX (64 * 1024) /* a tapped event beyond this goes without data */
+#define EXTEND_MAX 64
+
+static enum err
+send_map(struct daemon *d, struct slice peer, enum verb v, struct buf *header,
+    struct slice blob)
+{
+	enum err e = buf_check(header);
+
+	if (e == ERR_OK)
+		e = bus_send(d->bus, peer, v, buf_all(header), blob);
+	return e;
+}
+
+void
+peers_error(struct daemon *d, struct slice peer, enum err e, const char *what,
+    uint64_t id)
+{
+	struct buf h;
+	size_t mark;
+	uint32_t n = 3;
+
+	buf_init(&h, FRAME_HEADER);
+	mark = mp_open(&h);
+	mp_put_cstr(&h, "code");
+	mp_put_cstr(&h, err_name(e));
+	mp_put_cstr(&h, "class");
+	mp_put_cstr(&h, err_class_name(err_class(e)));
+	mp_put_cstr(&h, "text");
+	mp_put_cstr(&h, what);
+	if (id != 0) {
+		mp_put_cstr(&h, "id");
+		mp_put_uint(&h, id);
+		n++;
+	}
+	mp_close_map(&h, mark, n);
+	/* Nothing depends on its arrival. */
+	(void)!send_map(d, peer, VERB_ERR, &h, SLICE_EMPTY);
+	buf_fini(&h);
+}
+
+/* ---- the end of sessions ---- */
+
+static void
+session_end(struct daemon *d, struct session *s, bool clean)
+{
+	delivery_detach(&d->delivery, s, clean);
+	for (size_t i = 0; i < d->pubs_n; i++)
+		if (d->pubs[i].from == s)
+			d->pubs[i].from = NULL;
+	session_remove(&d->sessions, s);
+}
+
+void
+peers_tidy(struct daemon *d)
+{
+	int64_t silent = clock_mono() - SESSION_SILENT_MS * NS_PER_MS;
+
+	for (size_t i = d->sessions.n; i-- > 0;) {
+		struct session *s = d->sessions.all[i];
+
+		if (!s->over && s->heard >= silent)
+			continue;
+		say(SAY_INFO, "session", "%s %s is gone%s", role_name(s->role),
+		    s->name, s->over ? "" : ": silent for 30 s");
+		session_end(d, s, false);
+	}
+}
+
+/* ---- HELLO ---- */
+
+static enum err
+hello_read(
+    struct daemon *d, struct slice header, enum role *role, struct slice *name)
+{
+	struct slice text;
+	int64_t v;
+
+	if (!mp_get_int(header, "v", &v) || !mp_get_str(header, "name", name) ||
+	    !mp_get_str(header, "role", &text))
+		return err_note(ERR_SYNTAX, "HELLO needs v, name and role");
+	if (v != 1)
+		return err_note(ERR_VERSION, "this broker speaks version 1");
+	*role = role_by_name(text);
+	if (*role == ROLE_NONE)
+		return err_note(
+		    ERR_RANGE, "role is connector, receiver or operator");
+	if (!name_is_good(*name))
+		return err_note(ERR_RANGE,
+		    "name is a-z, 0-9, _ and -, from a letter, at most 32");
+	if (*role == ROLE_CONNECTOR &&
+	    delivery_sub(&d->delivery, *name) == NULL)
+		return err_note(ERR_DENIED,
+		    "there is no system %.*s in vayla.yaml", SLICE_ARG(*name));
+	return ERR_OK;
+}
+
+static enum err
+welcome(struct daemon *d, struct slice peer)
+{
+	struct buf h;
+	enum err e;
+
+	buf_init(&h, FRAME_HEADER);
+	mp_put_map(&h, 4);
+	mp_put_cstr(&h, "epoch");
+	mp_put_uint(&h, d->core.epoch);
+	mp_put_cstr(&h, "window");
+	mp_put_uint(&h, SESSION_WINDOW);
+	mp_put_cstr(&h, "bytes");
+	mp_put_uint(&h, SESSION_BYTES);
+	mp_put_cstr(&h, "silent_ms");
+	mp_put_uint(&h, SESSION_SILENT_MS);
+	e = send_map(d, peer, VERB_WELCOME, &h, SLICE_EMPTY);
+	buf_fini(&h);
+	return e;
+}
+
+static void
+on_hello(
+    struct daemon *d, struct session *s, struct slice peer, struct slice header)
+{
+	struct session *other;
+	struct slice name;
+	enum role role = ROLE_NONE;
+	enum err e;
+
+	e = hello_read(d, header, &role, &name);
+	if (e != ERR_OK) {
+		peers_error(d, peer, e, err_last(), 0);
+		return;
+	}
+	if (s != NULL)
+		session_end(d, s, true);
+	other = session_holder(&d->sessions, role, name);
+	if (other != NULL) {
+		peers_error(d, session_peer(other), ERR_CLOSED,
+		    "another session of this name began", 0);
+		session_end(d, other, false);
+	}
+	s = session_add(&d->sessions, peer, role, name);
+	if (s == NULL) {
+		peers_error(d, peer, ERR_BUSY, "too many sessions", 0);
+		return;
+	}
+	say(SAY_DEBUG, "session", "%s %s", role_name(role), s->name);
+	if (welcome(d, peer) != ERR_OK)
+		s->over = true;
+}
+
+/* ---- PUB ---- */
+
+void
+peers_refuse(struct daemon *d, struct pub *p, enum err e)
+{
+	enum err_class class = err_class(e);
+	struct buf h;
+
+	p->refused = true;
+	d->core.refused++;
+	if (p->from == NULL)
+		return;
+	buf_init(&h, FRAME_HEADER);
+	mp_put_map(&h, 5);
+	mp_put_cstr(&h, "n");
+	mp_put_uint(&h, p->n);
+	mp_put_cstr(&h, "class");
+	mp_put_cstr(&h, err_class_name(class));
+	mp_put_cstr(&h, "code");
+	mp_put_cstr(&h, err_name(e));
+	mp_put_cstr(&h, "text");
+	mp_put_cstr(&h, err_last()[0] != '\0' ? err_last() : err_text(e));
+	mp_put_cstr(&h, "retry_ms");
+	mp_put_uint(
+	    &h, class == CLASS_RETRY || class == CLASS_DEFER ? 1000 : 0);
+	if (send_map(d, session_peer(p->from), VERB_PUBNO, &h, SLICE_EMPTY) !=
+	    ERR_OK)
+		p->from->over = true;
+	buf_fini(&h);
+}
+
+static void
+on_pub(struct daemon *d, struct session *s, struct bus_msg *m)
+{
+	struct slice header = bus_part(m, 2);
+	int64_t n, count;
+	struct pub *p;
+
+	if (!mp_get_int(header, "n", &n) ||
+	    !mp_get_int(header, "count", &count) || n < 1 || count < 0 ||
+	    count > UINT32_MAX) {
+		peers_error(
+		    d, session_peer(s), ERR_SYNTAX, "PUB needs n and count", 0);
+		session_end(d, s, false);
+		bus_release(m);
+		return;
+	}
+	if (s->next != 0 && (uint64_t)n != s->next) {
+		peers_error(d, session_peer(s), ERR_STATE,
+		    "n must rise by one; say HELLO and send again what was "
+		    "not answered",
+		    0);
+		session_end(d, s, false);
+		bus_release(m);
+		return;
+	}
+	s->next = (uint64_t)n + 1;
+	s->done = (uint64_t)n;
+	s->answer = true;
+	p = &d->pubs[d->pubs_n++];
+	*p = (struct pub){.from = s,
+	    .role = s->role,
+	    .msg = *m,
+	    .n = (uint64_t)n,
+	    .count = (uint32_t)count};
+	memcpy(p->name, s->name, sizeof(p->name));
+	p->vital = accept_is_vital(p);
+	d->input += (size_t)count;
+	d->input_bytes += bus_part(m, 3).n;
+}
+
+void
+peers_answer(struct daemon *d)
+{
+	struct session *s;
+	struct buf h;
+
+	for (size_t i = 0; i < d->sessions.n; i++) {
+		s = d->sessions.all[i];
+		if (!s->answer || s->over)
+			continue;
+		s->answer = false;
+		buf_init(&h, FRAME_HEADER);
+		mp_put_map(&h, 1);
+		mp_put_cstr(&h, "upto");
+		mp_put_uint(&h, s->done);
+		if (send_map(d, session_peer(s), VERB_PUBOK, &h, SLICE_EMPTY) !=
+		    ERR_OK) {
+			peers_error(d, session_peer(s), ERR_FLOOD,
+			    "answers are not read", 0);
+			s->over = true;
+		}
+		buf_fini(&h);
+	}
+}
+
+/* ---- SUB and the tap ---- */
+
+static enum err
+tap_set(struct session *s, struct slice header, struct slice name)
+{
+	struct slice filter, type = SLICE_EMPTY, subject = SLICE_EMPTY;
+
+	if (s->role != ROLE_OPERATOR)
+		return err_note(ERR_DENIED, "only operators may tap");
+	if (mp_get(header, "filter", &filter)) {
+		(void)mp_get_str(filter, "type", &type);
+		(void)mp_get_str(filter, "subject", &subject);
+	}
+	if (!name_is_good(name) || type.n > EVENT_TEXT ||
+	    subject.n > EVENT_TEXT)
+		return err_note(ERR_RANGE, "SUB: a name or filter is wrong");
+	s->tap = true;
+	memset(s->tap_name, 0, sizeof(s->tap_name));
+	memcpy(s->tap_name, name.p, name.n);
+	buf_reset(&s->tap_type);
+	buf_slice(&s->tap_type, type);
+	buf_reset(&s->tap_subject);
+	buf_slice(&s->tap_subject, subject);
+	return ERR_OK;
+}
+
+static enum err
+on_sub(struct daemon *d, struct session *s, struct slice header)
+{
+	int64_t window = 0, bytes = 4 * 1024 * 1024;
+	int64_t patience = DELIVERY_PATIENCE_MS;
+	bool lossy = false;
+	struct slice name;
+
+	if (!mp_get_str(header, "name", &name))
+		return err_note(ERR_SYNTAX, "SUB needs a name");
+	(void)mp_get_bool(header, "lossy", &lossy);
+	if (lossy)
+		return tap_set(s, header, name);
+	if (s->role != ROLE_CONNECTOR || !slice_eq(name, session_name(s)))
+		return err_note(ERR_DENIED, "%s may not subscribe to %.*s",
+		    s->name, SLICE_ARG(name));
+	if (!mp_get_int(header, "window", &window))
+		return err_note(ERR_SYNTAX, "SUB needs a window");
+	(void)mp_get_int(header, "bytes", &bytes);
+	(void)mp_get_int(header, "patience", &patience);
+	if (window < 1 || window > 1024 || bytes < 1 ||
+	    bytes > 64 * 1024 * 1024 || patience < 1000 ||
+	    patience > 3600 * 1000)
+		return err_note(ERR_RANGE,
+		    "SUB: window is 1 to 1024, bytes 1 to 64 MiB, patience "
+		    "1000 to 3600000");
+	delivery_attach(&d->delivery,
+	    delivery_sub(&d->delivery, session_name(s)), s, (uint32_t)window,
+	    (size_t)bytes, patience);
+	return ERR_OK;
+}
+
+/* An event for people that look on: sealed values stay marks. */
+static void
+tap_blob(struct buf *out, struct slice body, const struct fact *f)
+{
+	struct event e;
+
+	if (event_read(body, &e) != ERR_OK)
+		return;
+	e.sequence = f->seq;
+	e.sealed = e.again = SLICE_EMPTY;
+	if (e.data.n > TAP_MAX)
+		e.data = SLICE_EMPTY;
+	mp_put_array(out, 2);
+	mp_put_uint(out, REC_EVENT);
+	event_write(out, &e);
+}
+
+static void
+tap_one(struct daemon *d, struct session *s, struct slice body,
+    const struct fact *f)
+{
+	struct buf h, blob;
+
+	if (!slice_starts(f->type, buf_all(&s->tap_type)) ||
+	    !slice_starts(f->subject, buf_all(&s->tap_subject)))
+		return;
+	buf_init(&h, FRAME_HEADER);
+	buf_init(&blob, FRAME_MAX);
+	tap_blob(&blob, body, f);
+	mp_put_map(&h, 3);
+	mp_put_cstr(&h, "sub");
+	mp_put_cstr(&h, s->tap_name);
+	mp_put_cstr(&h, "seq");
+	mp_put_uint(&h, f->seq);
+	mp_put_cstr(&h, "lossy");
+	mp_put_bool(&h, true);
+	if (blob.n > 0 && buf_check(&blob) == ERR_OK &&
+	    send_map(d, session_peer(s), VERB_EVT, &h, buf_all(&blob)) ==
+		ERR_CLOSED)
+		s->over = true;
+	buf_fini(&h);
+	buf_fini(&blob);
+}
+
+void
+peers_tap(struct daemon *d)
+{
+	const struct batch *b = &d->batch;
+
+	for (size_t i = 0; i < d->sessions.n; i++) {
+		struct session *s = d->sessions.all[i];
+		const struct batch_record *r;
+
+		if (!s->tap || s->over)
+			continue;
+		for (const struct fact *f = b->first; f != NULL; f = f->next) {
+			r = &b->records[f->seq - b->seq0];
+			tap_one(
+			    d, s, slice_of(b->turn.bytes.p + r->at, r->n), f);
+		}
+	}
+}
+
+/* ---- the rest ---- */
+
+static enum err
+on_ping(struct daemon *d, struct session *s, struct slice header)
+{
+	struct slice list, report;
+	struct mp_in in;
+	struct buf h;
+	struct mp m;
+	enum err e;
+
+	if (mp_get(header, "extend", &list)) {
+		in = mp_in(list);
+		e = mp_next(&in, &m);
+		if (e != ERR_OK || m.type != MP_ARRAY || m.count > EXTEND_MAX)
+			return err_note(ERR_RANGE,
+			    "PING: extend is a list of at most %d", EXTEND_MAX);
+		for (uint32_t left = m.count; left > 0; left--) {
+			e = mp_next(&in, &m);
+			if (e != ERR_OK || m.type != MP_INT)
+				return err_note(
+				    ERR_TYPE, "PING: extend holds sequences");
+			delivery_extend(&d->delivery, s, (uint64_t)m.i);
+		}
+	}
+	if (mp_get(header, "report", &report)) {
+		in = mp_in(report);
+		e = mp_next(&in, &m);
+		if (e != ERR_OK || m.type != MP_MAP || m.count > SESSION_REPORT)
+			return err_note(ERR_RANGE,
+			    "PING: report is a map of at most %d counters",
+			    SESSION_REPORT);
+		buf_reset(&s->report);
+		buf_slice(&s->report, report);
+	}
+	buf_init(&h, FRAME_HEADER);
+	mp_put_map(&h, 1);
+	mp_put_cstr(&h, "epoch");
+	mp_put_uint(&h, d->core.epoch);
+	if (send_map(d, session_peer(s), VERB_PONG, &h, SLICE_EMPTY) != ERR_OK)
+		s->over = true;
+	buf_fini(&h);
+	return ERR_OK;
+}
+
+static void
+on_ask(struct daemon *d, struct session *s, const struct bus_msg *m)
+{
+	struct slice query = bus_part(m, 3);
+	int64_t id = 0;
+
+	if (!mp_get_int(bus_part(m, 2), "id", &id) || id < 1) {
+		peers_error(d, session_peer(s), ERR_SYNTAX,
+		    "ASK needs an id from 1", 0);
+		return;
+	}
+	if (s->role != ROLE_OPERATOR)
+		peers_error(d, session_peer(s), ERR_DENIED,
+		    "only operators may ask", (uint64_t)id);
+	else if (query.n > FRAME_HEADER * 4 || mp_check(query) != ERR_OK)
+		peers_error(d, session_peer(s), ERR_SYNTAX,
+		    "ASK: the query is one msgpack map", (uint64_t)id);
+	else
+		ask_answer(d, s, (uint64_t)id, query);
+}
+
+static void
+on_other(
+    struct daemon *d, struct session *s, enum verb v, const struct bus_msg *m)
+{
+	enum err e = ERR_OK;
+
+	switch (v) {
+	case VERB_SUB:
+		e = on_sub(d, s, bus_part(m, 2));
+		break;
+	case VERB_ASK:
+		on_ask(d, s, m);
+		break;
+	case VERB_PING:
+		e = on_ping(d, s, bus_part(m, 2));
+		break;
+	case VERB_BYE:
+		session_end(d, s, true);
+		return;
+	default:
+		e = err_note(
+		    ERR_SYNTAX, "%s is the broker's to say", verb_name(v));
+		break;
+	}
+	if (e != ERR_OK)
+		peers_error(d, session_peer(s), e, err_last(), 0);
+}
+
+void
+peers_message(struct daemon *d, struct bus_msg *m)
+{
+	struct slice peer = bus_peer(m), header = bus_part(m, 2);
+	struct session *s = session_find(&d->sessions, peer);
+	enum verb v = verb_read(bus_part(m, 1));
+
+	if (s != NULL) {
+		s->heard = clock_mono();
+		if (s->over)
+			s = NULL;
+	}
+	if (!m->whole || v == VERB_COUNT || header.n > FRAME_HEADER ||
+	    mp_check(header) != ERR_OK || (header.p[0] & 0xf0) != 0x80) {
+		peers_error(d, peer, ERR_SYNTAX,
+		    "this is no message of the bus, version 1", 0);
+	} else if (v == VERB_HELLO) {
+		on_hello(d, s, peer, header);
+	} else if (s == NULL) {
+		peers_error(d, peer, ERR_NOSESSION, "say HELLO first", 0);
+	} else if (v == VERB_PUB) {
+		on_pub(d, s, m);
+		return;
+	} else {
+		on_other(d, s, v, m);
+	}
+	bus_release(m);
+}
