@@ -42,7 +42,6 @@ struct sdk_loop; /* the loop's own */
 struct sdk {
 	const struct connector *kind;
 	const struct config *config;
-	const struct vocabulary *vocabulary;
 	const char *name; /* as the bus knows us: "books", "receiver" */
 	size_t systems_n; /* 1 when kind->single, else all it takes */
 	const struct sdk_system *systems;
@@ -114,7 +113,8 @@ struct connector {
  * Settle a delivery in hand; it goes out at the end of this turn of the loop,
  * together with all others of the turn. A seq that is not in hand (delivered
  * to a session that is gone, settled already) is passed over in silence: the
- * broker delivers again what it does not know to be settled.
+ * broker delivers again what it does not know to be settled. One that comes
+ * again while it is in hand is not handed over twice.
  */
 void sdk_settle(struct sdk *s, uint64_t seq, const struct settled *v);
 
@@ -126,5 +126,9 @@ const struct sdk_system *sdk_system(const struct sdk *s, struct slice name);
 
 /* All connectors there are, closed by NULL. */
 extern const struct connector *const connector_table[];
+
+/* The connector that takes this pack, of those with a process per system or of
+ * the others; NULL when there is none. */
+const struct connector *connector_for(const struct pack *p, bool single);
 
 #endif
