@@ -15,6 +15,7 @@
  * person sits before this terminal, and systemd does it elsewhere.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -78,10 +79,12 @@ exec_child(struct run *r, const struct child *c, int ready, pid_t parent)
 	if (getppid() != parent)
 		_exit(EXIT_FAILED);
 	snprintf(fd, sizeof(fd), "%d", ready);
-	if (ready >= 0)
+	if (ready >= 0) {
+		fcntl(ready, F_SETFD, 0);
 		setenv(READY_ENV, fd, 1);
-	else
+	} else {
 		unsetenv(READY_ENV);
+	}
 	if (c->broker)
 		execl(r->exe, "vayla", "broker", file, (char *)NULL);
 	else
@@ -97,7 +100,7 @@ start(struct run *r, struct child *c)
 	pid_t parent = getpid(), pid;
 	int fd[2] = {-1, -1};
 
-	if (!c->broker && pipe(fd) != 0)
+	if (!c->broker && pipe2(fd, O_CLOEXEC) != 0)
 		return err_errno(ERR_IO, "a pipe");
 	pid = fork();
 	if (pid == 0) {
