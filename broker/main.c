@@ -7,15 +7,12 @@
 #include "broker/base/opt.h"
 #include "broker/base/yaml.h"
 #include "broker/cmd.h"
-#include "connectors/sdk/verbs.h"
 
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 	const char *help;
 } verbs[] = {
-    {"run", run_verb, "the broker and all connectors, supervised"},
-    {"connector", connector_verb, "one connector: NAME"},
     {"order", order_verb, "what happened to an order: show REF"},
     {"event", event_verb, "one record of the journal: get SEQ"},
     {"status", status_verb, "what runs, what waits"},
