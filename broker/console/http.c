@@ -266,7 +266,8 @@ bad:
 	    "broker.console: \"%s\" is not http://ADDRESS:PORT", url);
 }
 
-static void
+/* libmicrohttpd's own messages. */
+__attribute__((format(printf, 2, 0))) static void
 log_line(void *cls, const char *fmt, va_list ap)
 {
 	char text[512];

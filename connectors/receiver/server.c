@@ -547,7 +547,7 @@ on_accept(void *arg, const struct sockaddr *peer, socklen_t n)
 	return same < SERVER_PER_ADDRESS ? MHD_YES : MHD_NO;
 }
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 on_log(void *arg, const char *fmt, va_list ap)
 {
 	struct buf b;

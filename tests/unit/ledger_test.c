@@ -224,7 +224,7 @@ T(what_is_refused_and_why)
 		CHECK_ERR(posting_read(buf_all(&b), &a, &p), cases[i].e);
 		if (strstr(err_last(), cases[i].why) == NULL) {
 			fprintf(stderr, "case %zu: %s\n", i, err_last());
-			CHECK(!"the reason");
+			CHECK(false); /* the reason */
 		}
 	}
 	/* tags that a program would take for its own, or for ours */
@@ -466,8 +466,8 @@ T(hostile_texts)
 	    "date:2026-99-99, x: y", "key:: [x]", "date: foo", "type: bar",
 	    "; date:nonsense",
 	    "\xe2\x80\xa8line\xe2\x80\xa9separators\xc2\x85\xc2\xa0",
-	    "\xe2\x80\xae"
-	    "evil\xe2\x81\xa6",
+	    ("\xe2\x80\xae"
+	     "evil\xe2\x81\xa6"),
 	    "\xf0\x9f\x92\xb6 \xc3\xa4\xc3\xb6 \xe6\x97\xa5\xe6\x9c\xac",
 	    "#tag ^link", "include /etc/passwd", "!include x", "@@ 5 EUR",
 	    "end comment", "${HOME} $(id) `id`", "{{x}}", "1000.00 EUR",
