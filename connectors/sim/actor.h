@@ -1,0 +1,61 @@
+/*
+ * actor - one far system as the simulator plays it: the pack's own maps
+ * (mappings/PACK/sim/ *.map.yaml) turn what happened into that product's
+ * payload, and the pack's own recipe signs it. Nothing here knows a product.
+ *
+ * A map takes sim.order or sim.payment and emits sim.request (mappings/sim/
+ * says what stands in them).
+ */
+#ifndef VAYLA_SIM_ACTOR_H
+#define VAYLA_SIM_ACTOR_H
+
+#include "connectors/sdk/door.h"
+
+#define ACTOR_MAPS 8
+#define ACTOR_SENDS 8 /* requests of one map for one event */
+
+struct actor {
+	struct slice name; /* the system's, in vayla.yaml */
+	const struct pack *pack;
+	struct doors doors;
+	struct buf open, all; /* settings */
+	size_t maps_n;
+	const struct mapping *maps[ACTOR_MAPS];
+};
+
+struct actors {
+	struct config *config;
+	struct arena arena;
+	struct eval *eval;
+	size_t n;
+	struct actor *v;
+	const struct schema *schemas[4];
+	const char *types[5];
+	size_t schemas_n;
+};
+
+/* A request ready to be sent; all of it in the arena that was given. */
+struct message {
+	const struct actor *from;
+	const char *method, *url;
+	size_t headers_n;
+	const char *headers[32]; /* "Name: value" */
+	struct slice body;
+};
+
+/* The systems of vayla.yaml whose pack is among `packs` (NULL-terminated). All
+ * faults at once, in `f`. ERR_NOTFOUND when no system has such a pack. */
+enum err actors_load(struct actors *out, const char *config,
+    char *const *packs, struct faults *f) MUST_CHECK;
+void actors_free(struct actors *a);
+
+/*
+ * What all actors send when this happens; appended to out, at most `max`.
+ * `base` is where Vayla listens ("http://127.0.0.1:7181"), `now` the moment of
+ * signing.
+ */
+enum err actors_play(struct actors *a, struct slice type, struct slice data,
+    const char *base, int64_t now, struct arena *keep, struct message *out,
+    size_t *n, size_t max) MUST_CHECK;
+
+#endif

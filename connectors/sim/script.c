@@ -1,0 +1,383 @@
+/* script - see script.h. */
+#include "connectors/sim/script.h"
+
+#include <stdio.h>
+
+#include "broker/base/clock.h"
+#include "broker/base/json.h"
+#include "broker/base/mp.h"
+
+static const char *const fate_texts[] = {
+#define FATE_TEXT(name, text, percent) text,
+    FATE_TABLE(FATE_TEXT)
+#undef FATE_TEXT
+	"paid elsewhere",
+};
+
+static const unsigned fate_percents[] = {
+#define FATE_PERCENT(name, text, percent) percent,
+    FATE_TABLE(FATE_PERCENT)
+#undef FATE_PERCENT
+};
+
+const char *
+fate_text(enum fate f)
+{
+	return fate_texts[f];
+}
+
+struct maker {
+	struct script *s;
+	struct order o;
+	struct rng r;
+	int64_t at; /* the moment of the next thing */
+	char transaction[40];
+	int channel;
+};
+
+static int64_t
+later(struct maker *m, unsigned seconds)
+{
+	m->at += (int64_t)(1 + rng_below(&m->r, seconds)) * NS_PER_SEC;
+	return m->at;
+}
+
+static void
+new_transaction(struct maker *m)
+{
+	uint64_t a = rng_next(&m->r), b = rng_next(&m->r);
+
+	(void)snprintf(m->transaction, sizeof(m->transaction),
+	    "%08x-%04x-4%03x-8%03x-%012llx", (unsigned)(a >> 32),
+	    (unsigned)(a >> 16) & 0xffff, (unsigned)a & 0xfff,
+	    (unsigned)(b >> 52), (unsigned long long)b & 0xffffffffffff);
+	m->channel = (int)rng_below(&m->r, 10);
+}
+
+static struct step *
+add(struct maker *m)
+{
+	struct step *st = &m->s->steps[m->s->n++];
+
+	st->order = m->o;
+	(void)snprintf(
+	    st->transaction, sizeof(st->transaction), "%s", m->transaction);
+	st->channel = m->channel;
+	st->at = m->at;
+	return st;
+}
+
+static struct step *
+tell(struct maker *m, const char *event, const char *status, bool paid)
+{
+	struct step *st = add(m);
+
+	st->event = event;
+	st->status = status;
+	if (paid)
+		st->paid_at = st->at;
+	else
+		st->transaction[0] = '\0';
+	return st;
+}
+
+static struct step *
+pay(struct maker *m, const char *outcome)
+{
+	struct step *st;
+	struct totals t;
+
+	(void)later(m, 120);
+	st = add(m);
+	st->is_payment = true;
+	st->outcome = outcome;
+	order_totals(&m->o, &t);
+	if (strcmp(outcome, "ok") == 0)
+		m->s->captured = t.gross;
+	return st;
+}
+
+static void
+again(struct maker *m, size_t which)
+{
+	m->s->steps[m->s->n++] = m->s->steps[which];
+}
+
+static void
+swap(struct maker *m, size_t a, size_t b)
+{
+	struct step t = m->s->steps[a];
+
+	m->s->steps[a] = m->s->steps[b];
+	m->s->steps[b] = t;
+}
+
+static void
+paid(struct maker *m)
+{
+	(void)pay(m, "ok");
+	(void)later(m, 10);
+	(void)tell(m, "updated", "processing", true);
+}
+
+static void
+paid_online(struct maker *m)
+{
+	struct script *s = m->s;
+
+	(void)tell(m, "created", "pending", false);
+	switch (s->fate) {
+	case FATE_PAID_AGAIN:
+		paid(m);
+		again(m, 1);
+		if (rng_chance(&m->r, 50))
+			again(m, 1);
+		break;
+	case FATE_PAID_FIRST:
+		paid(m);
+		swap(m, 0, 1);
+		break;
+	case FATE_UPDATED_FIRST: /* the callback, processing, then pending */
+		paid(m);
+		swap(m, 0, 2);
+		if (rng_chance(&m->r, 50))
+			swap(m, 0, 1);
+		break;
+	case FATE_PENDING:
+		(void)pay(m, "pending");
+		(void)later(m, 10);
+		(void)tell(m, "updated", "on_hold", false);
+		paid(m);
+		break;
+	case FATE_SECOND_TRY:
+		(void)pay(m, "fail");
+		new_transaction(m);
+		paid(m);
+		break;
+	case FATE_EDITED:
+		order_edit(&m->o);
+		(void)later(m, 60);
+		(void)tell(m, "updated", "pending", false);
+		paid(m);
+		break;
+	case FATE_TOLD_TWICE:
+		again(m, 0);
+		s->steps[1].event = "updated";
+		paid(m);
+		break;
+	case FATE_REFUSED:
+		(void)pay(m, "fail");
+		(void)later(m, 10);
+		(void)tell(m, "updated", "failed", false);
+		break;
+	case FATE_CANCELLED:
+		(void)later(m, 300);
+		(void)tell(m, "updated", "cancelled", false);
+		break;
+	case FATE_UNPAID:
+		break;
+	case FATE_PAID:
+	default:
+		paid(m);
+		break;
+	}
+}
+
+static enum fate
+pick_fate(struct rng *r)
+{
+	size_t x = rng_below(r, 100), sum = 0;
+
+	for (int f = 0; f < FATE_OTHER; f++)
+		if (x < (sum += fate_percents[f]))
+			return (enum fate)f;
+	return FATE_PAID;
+}
+
+void
+script_make(struct script *s, const struct order *o, uint64_t seed)
+{
+	struct maker m = {.s = s,
+	    .o = *o,
+	    .r = rng_of(seed ^ UINT64_C(0x5c2a), (uint64_t)o->number),
+	    .at = o->created};
+
+	memset(s, 0, sizeof(*s));
+	new_transaction(&m);
+	s->fate = o->paying == PAY_ONLINE ? pick_fate(&m.r) : FATE_OTHER;
+	if (s->fate != FATE_OTHER) {
+		paid_online(&m);
+		return;
+	}
+	(void)tell(&m, "created",
+	    o->paying == PAY_TRANSFER ? "on_hold" : "processing", false);
+	if (rng_chance(&m.r, 30)) {
+		(void)later(&m, 300);
+		(void)tell(&m, "updated", s->steps[0].status, false);
+	}
+}
+
+const char *
+step_type(const struct step *s)
+{
+	return s->is_payment ? "sim.payment" : "sim.order";
+}
+
+void
+step_write(struct buf *out, const struct step *s)
+{
+	struct order_news n = {.event = s->event,
+	    .status = s->status,
+	    .at = s->at,
+	    .paid_at = s->paid_at,
+	    .transaction = s->transaction};
+	struct totals t;
+	char text[32];
+
+	if (!s->is_payment) {
+		order_write(out, &s->order, &n);
+		return;
+	}
+	order_totals(&s->order, &t);
+	mp_put_map(out, 8);
+	mp_put_cstr(out, "number");
+	(void)snprintf(text, sizeof(text), "%lld", (long long)s->order.number);
+	mp_put_cstr(out, text);
+	mp_put_cstr(out, "stamp");
+	mp_put_cstr(out, s->order.key);
+	mp_put_cstr(out, "transaction");
+	mp_put_cstr(out, s->transaction);
+	mp_put_cstr(out, "cents");
+	mp_put_int(out, t.gross);
+	mp_put_cstr(out, "currency");
+	mp_put_cstr(out, "EUR");
+	mp_put_cstr(out, "status");
+	mp_put_cstr(out, s->outcome);
+	mp_put_cstr(out, "channel");
+	mp_put_int(out, s->channel);
+	mp_put_cstr(out, "at");
+	mp_put_time(out, s->at);
+}
+
+/* ---- what the books are to say ---- */
+
+static void
+put_text(struct buf *out, const char *lead, const char *s)
+{
+	buf_str(out, lead);
+	json_quote(out, slice_str(s));
+}
+
+static void
+put_money(struct buf *out, const char *lead, int64_t cents)
+{
+	char text[32];
+
+	buf_printf(out, "%s\"%s\"", lead, cents_text(cents, text));
+}
+
+static void
+put_priced(struct buf *out, struct amount a, enum vat_class vat)
+{
+	put_money(out, ",\"net\":", a.net);
+	put_money(out, ",\"vat\":", a.vat);
+	buf_printf(out, ",\"rate\":\"%d.%d\"}", vat_permille[vat] / 10,
+	    vat_permille[vat] % 10);
+}
+
+static void
+put_extras(struct buf *out, const char *name, const struct order_extra *v,
+    size_t n)
+{
+	buf_printf(out, ",\"%s\":[", name);
+	for (size_t i = 0; i < n; i++) {
+		put_text(out, i > 0 ? ",{\"title\":" : "{\"title\":",
+		    v[i].title);
+		put_priced(out, v[i].price, v[i].vat);
+	}
+	buf_byte(out, ']');
+}
+
+/* The order as it stands in the end: the latest word of the shop. */
+static const struct order *
+final(const struct script *s, const char **status)
+{
+	const struct step *best = NULL;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (!s->steps[i].is_payment &&
+		    (best == NULL || s->steps[i].at > best->at))
+			best = &s->steps[i];
+	*status = best->status;
+	return &best->order;
+}
+
+static void
+put_payments(struct buf *out, const struct script *s)
+{
+	bool first = true;
+
+	buf_str(out, ",\"payments\":[");
+	for (size_t i = 0; i < s->n; i++) {
+		const struct step *st = &s->steps[i];
+		struct totals t;
+
+		if (!st->is_payment)
+			continue;
+		order_totals(&st->order, &t);
+		put_text(out, first ? "{\"transaction\":" : ",{\"transaction\":",
+		    st->transaction);
+		put_money(out, ",\"amount\":", t.gross);
+		put_text(out, ",\"status\":", st->outcome);
+		buf_byte(out, '}');
+		first = false;
+	}
+	buf_byte(out, ']');
+}
+
+void
+script_expect(struct buf *out, const struct script *s)
+{
+	static const char *const paying[] = {
+	    "online", "transfer", "on_delivery", "nothing"};
+	const char *status;
+	const struct order *o = final(s, &status);
+	struct totals t;
+	bool first = true;
+
+	order_totals(o, &t);
+	buf_printf(out, "{\"number\":\"%lld\"", (long long)o->number);
+	put_text(out, ",\"fate\":", fate_text(s->fate));
+	put_text(out, ",\"status\":", status);
+	put_text(out, ",\"paying\":", paying[o->paying]);
+	buf_str(out, ",\"currency\":\"EUR\",\"lines\":[");
+	for (size_t i = 0; i < o->lines_n; i++) {
+		const struct order_line *l = &o->lines[i];
+
+		put_text(
+		    out, i > 0 ? ",{\"sku\":" : "{\"sku\":", l->good->sku);
+		buf_printf(out, ",\"quantity\":%lld", (long long)l->quantity);
+		put_priced(out, l->after, l->good->vat);
+	}
+	buf_byte(out, ']');
+	put_extras(
+	    out, "shipping", &o->shipping, o->shipping.title != NULL);
+	put_extras(out, "fees", o->fees, o->fees_n);
+	put_text(out, ",\"discount\":{\"code\":", o->coupon);
+	put_money(out, ",\"net\":", t.discount.net);
+	put_money(out, ",\"vat\":", t.discount.vat);
+	buf_str(out, "},\"by_rate\":[");
+	for (int c = 0; c < VAT_CLASSES; c++) {
+		if (!t.has_class[c])
+			continue;
+		put_money(out, first ? "{\"gross\":" : ",{\"gross\":",
+		    t.by_class[c].net + t.by_class[c].vat);
+		put_priced(out, t.by_class[c], (enum vat_class)c);
+		first = false;
+	}
+	put_money(out, "],\"net\":", t.net);
+	put_money(out, ",\"vat\":", t.vat);
+	put_money(out, ",\"gross\":", t.gross);
+	put_money(out, ",\"captured\":", s->captured);
+	put_payments(out, s);
+}

@@ -1,0 +1,68 @@
+/*
+ * script - what happens to an order, as messages in the order in which they are
+ * sent: the shop's word of it, and the payment provider's.
+ *
+ * Each fate is a way in which real shops and providers behave that has broken
+ * somebody's books: the same callback three times, money before the order, the
+ * update before what it updates, a pending payment that succeeds a day later.
+ */
+#ifndef VAYLA_SIM_SCRIPT_H
+#define VAYLA_SIM_SCRIPT_H
+
+#include "connectors/sim/order.h"
+
+#define SCRIPT_STEPS 8
+
+#define FATE_TABLE(X)                                                      \
+	X(PAID, "paid", 36)                                                \
+	X(PAID_AGAIN, "paid, the same callback again", 14)                 \
+	X(PAID_FIRST, "paid before the order is told", 10)                 \
+	X(UPDATED_FIRST, "updated before it is created", 8)                \
+	X(PENDING, "pending, then paid", 8)                                \
+	X(SECOND_TRY, "refused, then paid", 6)                             \
+	X(EDITED, "changed, then paid", 6)                                 \
+	X(TOLD_TWICE, "created and updated in one breath", 4)              \
+	X(REFUSED, "refused", 3)                                           \
+	X(CANCELLED, "cancelled unpaid", 2)                                \
+	X(UNPAID, "never paid", 3)
+
+enum fate {
+#define FATE_ENUM(name, text, percent) FATE_##name,
+	FATE_TABLE(FATE_ENUM)
+#undef FATE_ENUM
+	    FATE_OTHER, /* paid elsewhere: transfer, on delivery, nothing due */
+	FATE_COUNT
+};
+const char *fate_text(enum fate f);
+
+struct step {
+	bool is_payment;
+	/* of the order */
+	struct order order;
+	const char *event, *status;
+	int64_t at, paid_at;
+	/* of the payment, and of an order that knows of it */
+	char transaction[40];
+	const char *outcome; /* ok pending fail */
+	int channel;	     /* 0 to 9: which bank or card */
+};
+
+struct script {
+	enum fate fate;
+	int64_t captured; /* cents that came in all */
+	size_t n;
+	struct step steps[SCRIPT_STEPS];
+};
+
+void script_make(
+    struct script *s, const struct order *o, uint64_t seed);
+
+/* A step's event type ("sim.order", "sim.payment") and data. */
+const char *step_type(const struct step *s);
+void step_write(struct buf *out, const struct step *s);
+
+/* What the books are to say of it in the end, as one line of JSON without the
+ * answers: see README.md beside this file. */
+void script_expect(struct buf *out, const struct script *s);
+
+#endif
