@@ -51,16 +51,16 @@ load_schemas(struct actors *a, struct faults *f)
 }
 
 static enum err
-load_map(struct actors *a, struct actor *who, const char *path,
-    struct faults *f)
+load_map(
+    struct actors *a, struct actor *who, const char *path, struct faults *f)
 {
 	struct schema_source from = {a, find_schema, all_types};
 
 	if (who->maps_n == ACTOR_MAPS)
 		return err_note(
 		    ERR_LIMIT, "%s: more than %d maps", path, ACTOR_MAPS);
-	return mapping_load(path, &from, who->pack->settings_open, &a->arena,
-	    f, &who->maps[who->maps_n++]);
+	return mapping_load(path, &from, who->pack->settings_open, &a->arena, f,
+	    &who->maps[who->maps_n++]);
 }
 
 static bool
@@ -185,8 +185,7 @@ struct press {
 	struct slice body;
 };
 
-static enum err
-print(struct arena *a, const char **out, const char *fmt, ...)
+static enum err print(struct arena *a, const char **out, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
 static enum err
@@ -340,16 +339,14 @@ sign(struct press *p, int64_t now)
 	p->q.mp = SLICE_EMPTY;
 	buf_fini(&mp);
 	for (size_t i = 0; e == ERR_OK && i < n; i++) {
-		struct params *to = added[i].place == RECIPE_FIELD
-					? &p->q.form
-					: &p->q.query;
+		struct params *to =
+		    added[i].place == RECIPE_FIELD ? &p->q.form : &p->q.query;
 
 		if (added[i].place == RECIPE_HEADER) {
 			e = add_header(p, added[i].name, added[i].value);
 			continue;
 		}
-		to->v[to->n++] =
-		    (struct param){added[i].name, added[i].value};
+		to->v[to->n++] = (struct param){added[i].name, added[i].value};
 		if (added[i].place == RECIPE_FIELD)
 			e = take_body(p, SLICE_EMPTY);
 	}
@@ -380,8 +377,8 @@ finish(struct press *p, const char *base)
 }
 
 static enum err
-press(const struct actor *who, struct slice data, const char *base,
-    int64_t now, struct arena *keep, struct message *out)
+press(const struct actor *who, struct slice data, const char *base, int64_t now,
+    struct arena *keep, struct message *out)
 {
 	struct press p = {.who = who, .keep = keep, .m = out};
 	struct slice path = SLICE_EMPTY, part = SLICE_EMPTY;
@@ -458,8 +455,7 @@ play_map(struct actors *a, const struct actor *who, const struct mapping *m,
 	for (size_t i = 0; e == ERR_OK && i < r->n; i++) {
 		if (*n == max)
 			return err_note(ERR_LIMIT, "too many requests");
-		e = press(
-		    who, r->events[i].data, base, now, keep, &out[*n]);
+		e = press(who, r->events[i].data, base, now, keep, &out[*n]);
 		*n += e == ERR_OK;
 	}
 	return e;
@@ -492,8 +488,8 @@ actors_play(struct actors *a, struct slice type, struct slice data,
 	e = buf_check(&head);
 	for (size_t i = 0; e == ERR_OK && i < a->n; i++) {
 		const struct actor *who = &a->v[i];
-		struct input in = {buf_all(&head), data,
-		    buf_all(&who->open), &scope, NULL, NULL, who->name};
+		struct input in = {buf_all(&head), data, buf_all(&who->open),
+		    &scope, NULL, NULL, who->name};
 
 		for (size_t k = 0; e == ERR_OK && k < who->maps_n; k++)
 			if (takes(who->maps[k], type))

@@ -45,8 +45,8 @@ struct message {
 
 /* The systems of vayla.yaml whose pack is among `packs` (NULL-terminated). All
  * faults at once, in `f`. ERR_NOTFOUND when no system has such a pack. */
-enum err actors_load(struct actors *out, const char *config,
-    char *const *packs, struct faults *f) MUST_CHECK;
+enum err actors_load(struct actors *out, const char *config, char *const *packs,
+    struct faults *f) MUST_CHECK;
 void actors_free(struct actors *a);
 
 /*

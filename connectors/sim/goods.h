@@ -26,8 +26,9 @@ struct place {
 extern const struct place places[];
 extern const size_t places_n;
 
-extern const char *const first_names[], *const last_names[], *const streets[],
-    *const company_words[], *const notes[];
+extern const char *const first_names[],
+    *const last_names[], *const streets[], *const company_words[],
+					       *const notes[];
 extern const size_t first_names_n, last_names_n, streets_n, company_words_n,
     notes_n;
 

@@ -105,8 +105,8 @@ buyer(struct rng *r, struct order *o)
 	}
 	plain(o->billing.first, first);
 	plain(o->billing.last, last);
-	(void)snprintf(o->email, sizeof(o->email), "%.40s.%.40s@example.com",
-	    first, last);
+	(void)snprintf(
+	    o->email, sizeof(o->email), "%.40s.%.40s@example.com", first, last);
 	if (rng_chance(r, 80))
 		(void)snprintf(o->phone, sizeof(o->phone), "+358 40 %07zu",
 		    rng_below(r, 10000000));
@@ -137,8 +137,8 @@ lines(struct rng *r, struct order *o)
 		l->good = &goods[(from + i * 7) % goods_n];
 		l->quantity =
 		    counts[rng_below(r, sizeof(counts) / sizeof(counts[0]))];
-		l->before = amount_of(
-		    l->good->gross * l->quantity, l->good->vat);
+		l->before =
+		    amount_of(l->good->gross * l->quantity, l->good->vat);
 		l->after = l->before;
 	}
 }
@@ -172,8 +172,7 @@ coupon(struct rng *r, struct order *o)
 	for (size_t i = 0; i < o->lines_n; i++) {
 		struct order_line *l = &o->lines[i];
 		int64_t gross = gross_of(l->before);
-		int64_t part =
-		    i + 1 == o->lines_n ? left : off * gross / total;
+		int64_t part = i + 1 == o->lines_n ? left : off * gross / total;
 
 		if (part > gross)
 			part = gross;
@@ -258,8 +257,9 @@ order_edit(struct order *o)
 			o->lines_n--;
 		return;
 	}
-	l->before = amount_of(
-	    gross_of(l->before) / l->quantity * (l->quantity - 1), l->good->vat);
+	l->before =
+	    amount_of(gross_of(l->before) / l->quantity * (l->quantity - 1),
+		l->good->vat);
 	l->after = amount_of(
 	    gross_of(l->after) / l->quantity * (l->quantity - 1), l->good->vat);
 	l->quantity--;

@@ -81,11 +81,11 @@ void order_totals(const struct order *o, struct totals *t);
 
 /* What happened to it, as the shop tells it. */
 struct order_news {
-	const char *event;  /* "created" "updated" */
-	const char *status; /* pending processing on_hold cancelled failed
-			       completed */
-	int64_t at;	    /* when it was changed */
-	int64_t paid_at;    /* or 0 */
+	const char *event;	 /* "created" "updated" */
+	const char *status;	 /* pending processing on_hold cancelled failed
+				    completed */
+	int64_t at;		 /* when it was changed */
+	int64_t paid_at;	 /* or 0 */
 	const char *transaction; /* of the payment, or NULL */
 };
 

@@ -180,8 +180,7 @@ taxes(struct map *m, const struct order *o, const struct totals *t)
 }
 
 void
-order_write(
-    struct buf *out, const struct order *o, const struct order_news *n)
+order_write(struct buf *out, const struct order *o, const struct order_news *n)
 {
 	static const char *const paying[] = {
 	    "online", "transfer", "on_delivery", "nothing"};

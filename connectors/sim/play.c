@@ -169,8 +169,8 @@ lane_step(struct lane *l)
 		if (e == ERR_OK)
 			e = actors_play(run->a,
 			    slice_str(step_type(&l->script.steps[l->step])),
-			    buf_all(&data), run->o->base, clock_now(),
-			    &l->keep, l->messages, &l->messages_n, MESSAGES);
+			    buf_all(&data), run->o->base, clock_now(), &l->keep,
+			    l->messages, &l->messages_n, MESSAGES);
 		buf_fini(&data);
 		if (e != ERR_OK) {
 			run->err = e;
@@ -292,8 +292,7 @@ show(struct run *run, bool last)
 	memset(bar, '=', (size_t)part);
 	bar[30] = '\0';
 	fprintf(stderr, "\r[%s] %lld of %lld orders%s", bar,
-	    (long long)run->done, (long long)run->o->orders,
-	    last ? "\n" : "");
+	    (long long)run->done, (long long)run->o->orders, last ? "\n" : "");
 }
 
 static bool
@@ -303,8 +302,7 @@ may_start(const struct run *run)
 
 	if (stopped(run) || run->next == run->o->orders)
 		return false;
-	return run->o->rate == 0 ||
-	       run->next <= ns * run->o->rate / NS_PER_SEC;
+	return run->o->rate == 0 || run->next <= ns * run->o->rate / NS_PER_SEC;
 }
 
 static void

@@ -46,7 +46,6 @@ struct play_report {
 enum err play(struct actors *a, const struct play_options *o,
     struct play_report *report) MUST_CHECK;
 
-void play_print(
-    FILE *out, const struct actors *a, const struct play_report *r);
+void play_print(FILE *out, const struct actors *a, const struct play_report *r);
 
 #endif

@@ -286,13 +286,13 @@ put_priced(struct buf *out, struct amount a, enum vat_class vat)
 }
 
 static void
-put_extras(struct buf *out, const char *name, const struct order_extra *v,
-    size_t n)
+put_extras(
+    struct buf *out, const char *name, const struct order_extra *v, size_t n)
 {
 	buf_printf(out, ",\"%s\":[", name);
 	for (size_t i = 0; i < n; i++) {
-		put_text(out, i > 0 ? ",{\"title\":" : "{\"title\":",
-		    v[i].title);
+		put_text(
+		    out, i > 0 ? ",{\"title\":" : "{\"title\":", v[i].title);
 		put_priced(out, v[i].price, v[i].vat);
 	}
 	buf_byte(out, ']');
@@ -325,7 +325,8 @@ put_payments(struct buf *out, const struct script *s)
 		if (!st->is_payment)
 			continue;
 		order_totals(&st->order, &t);
-		put_text(out, first ? "{\"transaction\":" : ",{\"transaction\":",
+		put_text(out,
+		    first ? "{\"transaction\":" : ",{\"transaction\":",
 		    st->transaction);
 		put_money(out, ",\"amount\":", t.gross);
 		put_text(out, ",\"status\":", st->outcome);
@@ -354,14 +355,12 @@ script_expect(struct buf *out, const struct script *s)
 	for (size_t i = 0; i < o->lines_n; i++) {
 		const struct order_line *l = &o->lines[i];
 
-		put_text(
-		    out, i > 0 ? ",{\"sku\":" : "{\"sku\":", l->good->sku);
+		put_text(out, i > 0 ? ",{\"sku\":" : "{\"sku\":", l->good->sku);
 		buf_printf(out, ",\"quantity\":%lld", (long long)l->quantity);
 		put_priced(out, l->after, l->good->vat);
 	}
 	buf_byte(out, ']');
-	put_extras(
-	    out, "shipping", &o->shipping, o->shipping.title != NULL);
+	put_extras(out, "shipping", &o->shipping, o->shipping.title != NULL);
 	put_extras(out, "fees", o->fees, o->fees_n);
 	put_text(out, ",\"discount\":{\"code\":", o->coupon);
 	put_money(out, ",\"net\":", t.discount.net);

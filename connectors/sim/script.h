@@ -13,17 +13,17 @@
 
 #define SCRIPT_STEPS 8
 
-#define FATE_TABLE(X)                                                      \
-	X(PAID, "paid", 36)                                                \
-	X(PAID_AGAIN, "paid, the same callback again", 14)                 \
-	X(PAID_FIRST, "paid before the order is told", 10)                 \
-	X(UPDATED_FIRST, "updated before it is created", 8)                \
-	X(PENDING, "pending, then paid", 8)                                \
-	X(SECOND_TRY, "refused, then paid", 6)                             \
-	X(EDITED, "changed, then paid", 6)                                 \
-	X(TOLD_TWICE, "created and updated in one breath", 4)              \
-	X(REFUSED, "refused", 3)                                           \
-	X(CANCELLED, "cancelled unpaid", 2)                                \
+#define FATE_TABLE(X)                                         \
+	X(PAID, "paid", 36)                                   \
+	X(PAID_AGAIN, "paid, the same callback again", 14)    \
+	X(PAID_FIRST, "paid before the order is told", 10)    \
+	X(UPDATED_FIRST, "updated before it is created", 8)   \
+	X(PENDING, "pending, then paid", 8)                   \
+	X(SECOND_TRY, "refused, then paid", 6)                \
+	X(EDITED, "changed, then paid", 6)                    \
+	X(TOLD_TWICE, "created and updated in one breath", 4) \
+	X(REFUSED, "refused", 3)                              \
+	X(CANCELLED, "cancelled unpaid", 2)                   \
 	X(UNPAID, "never paid", 3)
 
 enum fate {
@@ -54,8 +54,7 @@ struct script {
 	struct step steps[SCRIPT_STEPS];
 };
 
-void script_make(
-    struct script *s, const struct order *o, uint64_t seed);
+void script_make(struct script *s, const struct order *o, uint64_t seed);
 
 /* A step's event type ("sim.order", "sim.payment") and data. */
 const char *step_type(const struct step *s);

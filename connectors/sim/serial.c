@@ -24,7 +24,8 @@ serial_take(const struct config *c, int64_t count, int64_t *first)
 		return e;
 	if (next < SERIAL_FIRST || next > INT64_MAX / 1000)
 		return err_note(ERR_CORRUPT,
-		    "%s holds no order number; remove it or give --first", path);
+		    "%s holds no order number; remove it or give --first",
+		    path);
 	*first = next;
 	/* before anything is sent: numbers may be lost, never used twice */
 	(void)snprintf(text, sizeof(text), "%lld\n", next + (long long)count);

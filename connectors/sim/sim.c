@@ -48,8 +48,8 @@ check(struct wish *w)
 	w->o.seed = (uint64_t)w->seed;
 	if (w->at != NULL &&
 	    time_parse(slice_str(w->at), NULL, &w->o.at, &zoned) != ERR_OK)
-		return err_note(ERR_USAGE,
-		    "--at: write a moment as 2026-03-01T10:00:00Z");
+		return err_note(
+		    ERR_USAGE, "--at: write a moment as 2026-03-01T10:00:00Z");
 	return ERR_OK;
 }
 
@@ -88,32 +88,36 @@ sim_verb(int argc, char **argv)
 	struct wish w = {.config = getenv("VAYLA_CONFIG"),
 	    .o = {.orders = 200, .lanes = 8, .patience = 120},
 	    .seed = 1};
-	const struct opt opts[] = {
-	    {"config", 0, OPT_TEXT, "FILE", "vayla.yaml of the Vayla to play "
-					    "against (or $VAYLA_CONFIG)",
-		{.text = &w.config}},
+	const struct opt opts[] = {{"config", 0, OPT_TEXT, "FILE",
+				       "vayla.yaml of the Vayla to play "
+				       "against (or $VAYLA_CONFIG)",
+				       {.text = &w.config}},
 	    {"seed", 0, OPT_INT, "N", "the same seed, the same orders (1)",
 		{.num = &w.seed}},
-	    {"orders", 0, OPT_INT, "N", "how many (200)",
-		{.num = &w.o.orders}},
-	    {"first", 0, OPT_INT, "N", "number of the first order; else they "
-				       "go on from the last run",
+	    {"orders", 0, OPT_INT, "N", "how many (200)", {.num = &w.o.orders}},
+	    {"first", 0, OPT_INT, "N",
+		"number of the first order; else they "
+		"go on from the last run",
 		{.num = &w.o.first}},
-	    {"rate", 0, OPT_INT, "N", "orders begun a second; 0: as fast as "
-				      "they are taken",
+	    {"rate", 0, OPT_INT, "N",
+		"orders begun a second; 0: as fast as "
+		"they are taken",
 		{.num = &w.o.rate}},
 	    {"parallel", 0, OPT_INT, "N", "orders under way at once (8)",
 		{.num = &w.o.lanes}},
-	    {"patience", 0, OPT_INT, "S", "seconds a message is repeated for "
-					  "when Vayla is away (120)",
+	    {"patience", 0, OPT_INT, "S",
+		"seconds a message is repeated for "
+		"when Vayla is away (120)",
 		{.num = &w.o.patience}},
 	    {"at", 0, OPT_TEXT, "TIME", "when it happens; else now",
 		{.text = &w.at}},
-	    {"log", 0, OPT_TEXT, "FILE", "what was sent: one line of JSON an "
-					 "order",
+	    {"log", 0, OPT_TEXT, "FILE",
+		"what was sent: one line of JSON an "
+		"order",
 		{.text = &w.log}},
-	    {"to", 0, OPT_TEXT, "URL", "where Vayla listens; else as in "
-				       "vayla.yaml",
+	    {"to", 0, OPT_TEXT, "URL",
+		"where Vayla listens; else as in "
+		"vayla.yaml",
 		{.text = &w.to}},
 	    {"quiet", 0, OPT_FLAG, NULL, "no progress", {.flag = &w.o.quiet}},
 	    {.name = NULL}};
