@@ -55,6 +55,7 @@ struct mapping {
 	const struct slice *emits; /* types it may emit, without doubles */
 	size_t joins_n;
 	const struct join *joins;
+	const struct yaml *root;       /* the file, for its tests */
 	const struct program *program; /* the engine's own */
 };
 
@@ -158,9 +159,30 @@ struct result {
 	uint32_t steps; /* used of the budget */
 };
 
+/*
+ * Coverage, for the test runner: what a mapping consists of, point by point,
+ * and how often each was reached since eval_cover().
+ */
+enum cover_kind {
+	COVER_FIELD, /* an output field was written */
+	COVER_ROW,   /* a table's row was used */
+	COVER_TRUE,  /* a `when` was true */
+	COVER_FALSE
+};
+struct cover_point {
+	enum cover_kind kind;
+	struct slice name; /* "order.placed: lines.sku", "vat_code: standard" */
+	uint32_t line;
+};
+size_t mapping_points(const struct mapping *m, const struct cover_point **out);
+
 struct eval; /* scratch of one thread: arena, slots, output buffer */
 struct eval *eval_new(void);
 void eval_free(struct eval *e);
+
+/* From now on count in hits[mapping_points()]; NULL stops it. The caller owns
+ * hits and zeroes it. */
+void eval_cover(struct eval *e, uint32_t *hits);
 
 /*
  * Evaluate. The result and all its slices live until the next mapping_eval()

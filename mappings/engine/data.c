@@ -1,0 +1,365 @@
+/*
+ * data - runs what node.c read: `data` of an emit, written as it goes. Order on
+ * a node: each, let, when.
+ */
+#include "mappings/engine/run.h"
+
+static inline void
+enter(struct eval *e, struct slice name, uint32_t index)
+{
+	e->frames[e->depth++] = (struct frame){name, index};
+}
+
+static inline void
+leave(struct eval *e)
+{
+	e->depth--;
+}
+
+static enum err run_field(
+    struct eval *e, const struct node *n, uint32_t *count, uint32_t depth);
+static enum err run_item(
+    struct eval *e, const struct node *n, uint32_t *count, uint32_t depth);
+
+/* The value's type was not known at load; the target's is. */
+static enum err
+verify(struct eval *e, const struct node *n, const struct val *v)
+{
+	const struct type *want = n->want;
+	uint32_t count;
+	bool ok = false;
+	size_t i;
+
+	switch (want->kind) {
+	case K_TEXT:
+		ok = v->tag == V_TEXT;
+		break;
+	case K_INT:
+		ok = v->tag == V_INT;
+		break;
+	case K_DEC:
+		ok = val_is_number(v);
+		break;
+	case K_BOOL:
+		ok = v->tag == V_BOOL;
+		break;
+	case K_TIME:
+		ok = v->tag == V_TIME;
+		break;
+	case K_DATE:
+		ok = v->tag == V_DATE;
+		break;
+	case K_MAP:
+		ok = v->tag == V_REC ||
+		     (v->tag == V_RAW &&
+			 scan_map(v->p, v->p + v->n, &count) != NULL);
+		break;
+	case K_LIST:
+		ok = v->tag == V_LIST ||
+		     (v->tag == V_RAW &&
+			 scan_array(v->p, v->p + v->n, &count) != NULL);
+		break;
+	default:
+		ok = true;
+	}
+	if (!ok)
+		return fail_at(e, n->value, ERR_TYPE,
+		    "%s is wanted here, and this is %s", type_name(want->kind),
+		    val_name(v));
+	if (want->enum_n == 0 || v->tag != V_TEXT)
+		return ERR_OK;
+	for (i = 0; i < want->enum_n; i++)
+		if (slice_eq(want->enums[i], val_slice(*v)))
+			return ERR_OK;
+	return fail_at(e, n->value, ERR_TYPE,
+	    "'%.*s' is none of the values this field can have",
+	    (int)(v->n < 60 ? v->n : 60), (const char *)v->p);
+}
+
+/* The value of a VALUE node; *there is false when it is to be left out. */
+static enum err
+node_value(struct eval *e, const struct node *n, struct val *v, bool *there)
+{
+	enum err err = run_expr(e, n->value, v);
+
+	*there = true;
+	if (err == ERR_MISSING && n->optional && e->fail.absent) {
+		fail_clear(e);
+		*there = false;
+		return ERR_OK;
+	}
+	TRY(err);
+	if (v->tag == V_ABSENT) {
+		*there = false;
+		return n->optional ? ERR_OK : fail_absent(e, n->value, v);
+	}
+	if (n->verify)
+		TRY(verify(e, n, v));
+	run_hit(e, n->point);
+	return ERR_OK;
+}
+
+static enum err
+run_when(struct eval *e, const struct node *n, bool *yes)
+{
+	*yes = true;
+	if (n->when == NULL)
+		return ERR_OK;
+	TRY(run_true(e, n->when, yes));
+	run_hit(e, n->when_point + (*yes ? 0 : 1));
+	return ERR_OK;
+}
+
+static enum err
+run_map(struct eval *e, const struct node *n, uint32_t *count, uint32_t depth)
+{
+	size_t mark, i;
+
+	TRY(write_open(e, &mark));
+	*count = 0;
+	for (i = 0; i < n->n; i++)
+		TRY(run_field(e, n->kids[i], count, depth + 1));
+	return write_close(e, mark, true, *count);
+}
+
+struct items_run {
+	const struct node *n;
+	uint32_t *count;
+	uint32_t depth;
+};
+
+/* What an each makes in one round, into the list (or map) around it. */
+static enum err
+run_round(struct eval *e, void *ctx)
+{
+	const struct items_run *r = ctx;
+	const struct node *n = r->n;
+	bool yes;
+	size_t i;
+
+	run_unbind(e, &n->lets);
+	TRY(run_when(e, n, &yes));
+	if (!yes)
+		return ERR_OK;
+	for (i = 0; i < n->n; i++)
+		TRY(run_item(e, n->kids[i], r->count, r->depth + 1));
+	return ERR_OK;
+}
+
+static enum err
+run_rounds(struct eval *e, const struct node *n, uint32_t *count,
+    uint32_t depth, enum err (*fn)(struct eval *e, void *ctx))
+{
+	struct items_run r = {n, count, depth};
+	bool stop = false;
+
+	if (n->each == NULL)
+		return fn(e, &r);
+	return iter_loops(e, n->each, fn, &r, &stop);
+}
+
+static bool
+has_key(const uint8_t *from, const uint8_t *end, struct slice key)
+{
+	while (from < end) {
+		const uint8_t *next = scan_skip(from, end);
+
+		if (next == NULL)
+			return true;
+		if ((size_t)(next - from) == key.n &&
+		    memcmp(from, key.p, key.n) == 0)
+			return true;
+		from = scan_skip(next, end);
+		if (from == NULL)
+			return true;
+	}
+	return false;
+}
+
+struct entry_run {
+	struct items_run items;
+	size_t mark;
+};
+
+static enum err
+entry_round(struct eval *e, void *ctx)
+{
+	struct entry_run *r = ctx;
+	const struct node *n = r->items.n, *k = n->kids[0];
+	struct slice key;
+	struct val v;
+	size_t at = e->out_n;
+	bool yes, there;
+	uint32_t inner;
+
+	run_unbind(e, &n->lets);
+	TRY(run_when(e, n, &yes));
+	if (!yes)
+		return ERR_OK;
+	TRY(run_text(e, n->entry_key, &key));
+	enter(e, key, 0);
+	v = val_text(key);
+	TRY(write_val(e, n->entry_key, &v));
+	TRY(run_step(e, n->entry_key, 1 + (uint32_t)((at - r->mark) >> 4)));
+	if (has_key(e->out + r->mark + 1, e->out + at,
+		slice_of(e->out + at, e->out_n - at)))
+		return fail_at(e, n->entry_key, ERR_EXISTS,
+		    "the key '%.*s' comes twice", SLICE_ARG(key));
+	if (k->kind == NODE_VALUE) {
+		TRY(node_value(e, k, &v, &there));
+		TRY(write_val(e, k->value, &v));
+	} else {
+		inner = 0;
+		if (k->kind == NODE_MAP) {
+			run_unbind(e, &k->lets);
+			TRY(run_map(e, k, &inner, r->items.depth + 1));
+		} else {
+			size_t mark;
+
+			TRY(write_open(e, &mark));
+			TRY(run_item(e, k, &inner, r->items.depth + 1));
+			TRY(write_close(e, mark, false, inner));
+		}
+	}
+	(*r->items.count)++;
+	leave(e);
+	return ERR_OK;
+}
+
+/* One item of a list: an each splices in what it makes. */
+static enum err
+run_item(struct eval *e, const struct node *n, uint32_t *count, uint32_t depth)
+{
+	struct val v;
+	bool yes, there;
+	uint32_t inner = 0;
+	size_t mark, i;
+
+	if (n->kind == NODE_EACH)
+		return run_rounds(e, n, count, depth, run_round);
+	enter(e, SLICE_EMPTY, *count + 1);
+	switch (n->kind) {
+	case NODE_VALUE:
+		TRY(node_value(e, n, &v, &there));
+		TRY(write_val(e, n->value, &v));
+		break;
+	case NODE_MAP:
+		run_unbind(e, &n->lets);
+		TRY(run_when(e, n, &yes));
+		if (!yes) {
+			leave(e);
+			return ERR_OK;
+		}
+		TRY(run_map(e, n, &inner, depth));
+		break;
+	case NODE_ENTRY: {
+		struct entry_run r = {{n, &inner, depth}, e->out_n};
+
+		TRY(write_open(e, &mark));
+		if (n->each == NULL) {
+			TRY(entry_round(e, &r));
+		} else {
+			bool stop = false;
+
+			TRY(iter_loops(e, n->each, entry_round, &r, &stop));
+		}
+		TRY(write_close(e, mark, true, inner));
+		break;
+	}
+	case NODE_LIST:
+	case NODE_EACH:
+		TRY(write_open(e, &mark));
+		for (i = 0; i < n->n; i++)
+			TRY(run_item(e, n->kids[i], &inner, depth + 1));
+		TRY(write_close(e, mark, false, inner));
+		break;
+	}
+	(*count)++;
+	leave(e);
+	return ERR_OK;
+}
+
+/* The content of a field that is a container; *count: how much came. */
+static enum err
+run_container(
+    struct eval *e, const struct node *n, uint32_t *count, uint32_t depth)
+{
+	size_t mark, i;
+
+	*count = 0;
+	if (n->kind == NODE_MAP)
+		return run_map(e, n, count, depth);
+	if (n->kind == NODE_ENTRY) {
+		struct entry_run r = {{n, count, depth}, e->out_n};
+		bool stop = false;
+
+		TRY(write_open(e, &mark));
+		if (n->each == NULL)
+			TRY(entry_round(e, &r));
+		else
+			TRY(iter_loops(e, n->each, entry_round, &r, &stop));
+		return write_close(e, mark, true, *count);
+	}
+	TRY(write_open(e, &mark));
+	if (n->kind == NODE_EACH)
+		TRY(run_rounds(e, n, count, depth, run_round));
+	else
+		for (i = 0; i < n->n; i++)
+			TRY(run_item(e, n->kids[i], count, depth + 1));
+	return write_close(e, mark, false, *count);
+}
+
+static enum err
+run_field(struct eval *e, const struct node *n, uint32_t *count, uint32_t depth)
+{
+	size_t start = e->out_n, at;
+	bool yes = true, there;
+	uint32_t inner = 0;
+	struct val v;
+
+	enter(e, n->name, 0);
+	if (n->kind == NODE_VALUE) {
+		TRY(node_value(e, n, &v, &there));
+		if (!there) {
+			leave(e);
+			return ERR_OK;
+		}
+		TRY(write_bytes(e, n->key.p, n->key.n));
+		at = e->out_n;
+		TRY(write_val(e, n->value, &v));
+	} else {
+		if (n->kind == NODE_MAP) {
+			run_unbind(e, &n->lets);
+			TRY(run_when(e, n, &yes));
+		}
+		if (yes) {
+			TRY(write_bytes(e, n->key.p, n->key.n));
+			at = e->out_n;
+			TRY(run_container(e, n, &inner, depth));
+		}
+		/* an optional one that is empty says nothing */
+		if (!yes || (n->optional && inner == 0)) {
+			write_back(e, start);
+			leave(e);
+			return ERR_OK;
+		}
+	}
+	if (n->out_slot >= 0)
+		e->outs[n->out_slot] =
+		    (struct out_slot){(uint32_t)at, (uint32_t)(e->out_n - at)};
+	(*count)++;
+	leave(e);
+	return ERR_OK;
+}
+
+enum err
+run_data(struct eval *e, const struct emit *em)
+{
+	uint32_t count;
+
+	if (e->p->out_slots > 0)
+		memset(e->outs, 0, e->p->out_slots * sizeof(*e->outs));
+	e->depth = 0;
+	run_unbind(e, &em->data->lets);
+	return run_container(e, em->data, &count, 0);
+}
