@@ -10,18 +10,6 @@
 
 #define STALL_MS 50
 
-int64_t
-delivery_backoff(const struct retry_rule *r, uint32_t n, uint32_t dice)
-{
-	int64_t ms = r->first_ms;
-
-	for (uint32_t i = 1; i < n && ms < r->most_ms; i++)
-		ms *= 4;
-	if (ms > r->most_ms)
-		ms = r->most_ms;
-	return ms * (800 + (int64_t)(dice % 1000) * 2 / 5) / 1000;
-}
-
 /* ---- subscriptions ---- */
 
 /* "2026-01-01" as the UTC day's first moment; 0 when it is none. */
