@@ -190,17 +190,52 @@ config_packs(char *out, size_t n)
 	return false;
 }
 
+/* How deliveries are tried again: broker/wire/PROTOCOL.md, "Subscriptions". */
+static void
+retry_load(struct load *l, const struct yaml *y)
+{
+	static const char *const keys[] = {
+	    "first_ms", "most_ms", "attempts", NULL};
+	static const int64_t most[] = {3600000, 86400000, 1000};
+	int64_t *to[] = {
+	    &l->c->retry_first_ms, &l->c->retry_most_ms, &l->c->retry_attempts};
+	const struct yaml *v;
+	char *end;
+	long long n;
+
+	l->c->retry_first_ms = 1000;
+	l->c->retry_most_ms = 3600000;
+	l->c->retry_attempts = 30;
+	if (y == NULL || !yaml_known(&l->at, y, keys, "broker.retry"))
+		return;
+	for (size_t i = 0; i < 3; i++) {
+		v = yaml_get(y, keys[i]);
+		if (v == NULL)
+			continue;
+		n = v->kind == YAML_SCALAR
+			? strtoll((const char *)v->text.p, &end, 10)
+			: 0;
+		if (n < 1 || n > most[i] || *end != '\0')
+			fault(l->at.f, l->at.file, v,
+			    "broker.retry.%s must be a number from 1 to %lld",
+			    keys[i], (long long)most[i]);
+		else
+			*to[i] = n;
+	}
+}
+
 static void
 broker_load(struct load *l, const struct yaml *y)
 {
 	static const char *const keys[] = {
-	    "data", "bus", "console", "packs", NULL};
+	    "data", "bus", "console", "packs", "retry", NULL};
 	struct config *c = l->c;
 	const struct yaml *packs = yaml_get(y, "packs");
 	char found[PATH_MAX];
 
 	if (y != NULL)
 		(void)yaml_known(&l->at, y, keys, "broker");
+	retry_load(l, yaml_get(y, "retry"));
 	c->data = path_load(l, yaml_get(y, "data"), "broker.data", "./var");
 	c->bus = address_load(l, yaml_get(y, "bus"), "broker.bus",
 	    "ipc://./var/bus.sock", bus_check);

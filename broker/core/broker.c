@@ -98,29 +98,6 @@ epoch_next(struct core *c)
 	return e;
 }
 
-static int64_t
-retry_number(const struct yaml *retry, const char *key, int64_t otherwise)
-{
-	const struct yaml *y = yaml_get(retry, key);
-	long long v;
-
-	if (y == NULL || y->kind != YAML_SCALAR)
-		return otherwise;
-	v = atoll((const char *)y->text.p);
-	return v > 0 ? v : otherwise;
-}
-
-static void
-retry_load(struct core *c)
-{
-	const struct yaml *y =
-	    yaml_get(yaml_get(c->cfg->root, "broker"), "retry");
-
-	c->retry.first_ms = retry_number(y, "first_ms", 1000);
-	c->retry.most_ms = retry_number(y, "most_ms", 3600 * 1000);
-	c->retry.attempts = (uint32_t)retry_number(y, "attempts", 30);
-}
-
 static enum err
 open_journal(struct broker *b)
 {
@@ -259,7 +236,8 @@ broker_new(struct config *c)
 	d->core.cfg = c;
 	d->core.started = clock_now();
 	d->signals = -1;
-	retry_load(&d->core);
+	d->core.retry = (struct retry_rule){
+	    c->retry_first_ms, c->retry_most_ms, (uint32_t)c->retry_attempts};
 	pthread_mutex_init(&d->lock, NULL);
 	buf_init(&d->status, QUERY_MAX);
 	sessions_init(&d->sessions);
