@@ -664,17 +664,34 @@ check_holes(struct lang *l, struct expr *x)
 	return ok;
 }
 
+/* null is an absent value; alone as a field's whole value it is written, which
+ * node.c sees to. */
 static bool
 check_const(struct expr *x)
 {
 	static const struct type empty_list = {.kind = K_LIST};
 
-	x->type = x->value.tag == V_INT	   ? &type_int
-		  : x->value.tag == V_DEC  ? &type_dec
-		  : x->value.tag == V_BOOL ? &type_bool
-		  : x->value.tag == V_NULL ? &type_null
-		  : x->value.tag == V_LIST ? &empty_list
-					   : &type_text;
+	switch ((enum tag)x->value.tag) {
+	case V_INT:
+		x->type = &type_int;
+		break;
+	case V_DEC:
+		x->type = &type_dec;
+		break;
+	case V_BOOL:
+		x->type = &type_bool;
+		break;
+	case V_LIST:
+		x->type = &empty_list;
+		break;
+	case V_NULL:
+	case V_ABSENT:
+		x->value = (struct val){.tag = V_ABSENT, .scale = WHY_NULL};
+		x->type = &type_null;
+		break;
+	default:
+		x->type = &type_text;
+	}
 	return true;
 }
 

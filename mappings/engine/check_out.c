@@ -90,7 +90,7 @@ fits_enum(struct lang *l, const struct expr *x, const struct type *want,
 	struct slice s = check_const_text(x);
 	size_t i;
 
-	if (want->enum_n == 0)
+	if (want->enum_n == 0 || x->type->kind == K_NULL)
 		return true;
 	if (s.p != NULL)
 		return in_enum(want, s) || not_in_enum(l, x, want, what, s);
@@ -170,7 +170,8 @@ check_fits(struct lang *l, const struct expr *x, const struct type *want,
 	const struct type *have = x->type;
 	struct slice w = expr_words(x);
 
-	if (want == NULL || want->kind == K_ANY || have->kind == K_ANY)
+	if (want == NULL || want->kind == K_ANY || have->kind == K_ANY ||
+	    (have->kind == K_NULL && want->absent == OPTIONAL))
 		return true;
 	if (have->kind == want->kind && !type_fits(have, want)) {
 		lang_fault(l, x, "the parts of %.*s do not fit %s",

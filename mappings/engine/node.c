@@ -153,6 +153,8 @@ load_value(struct lang *l, const struct yaml *y, struct node *n)
 		check_fits(l, x, n->want, want_name(n, name, sizeof(name)));
 		n->type = x->type;
 		n->value = x;
+		if (x->type->kind == K_NULL) /* null alone */
+			x->value = (struct val){.tag = V_NULL};
 		n->verify = n->want != NULL && n->want->kind != K_ANY &&
 			    x->type->kind == K_ANY;
 	}

@@ -173,8 +173,10 @@ type_either(struct lang *l, const struct type *a, const struct type *b)
 
 	if (a == b)
 		return a;
-	if (a->kind == K_NULL || b->kind == K_NULL)
-		return type_absent(l, &type_any, absent);
+	if (a->kind == K_NULL)
+		return type_absent(l, b, OPTIONAL);
+	if (b->kind == K_NULL)
+		return type_absent(l, a, OPTIONAL);
 	if (a->kind != b->kind && !((a->kind == K_INT && b->kind == K_DEC) ||
 				      (a->kind == K_DEC && b->kind == K_INT)))
 		return type_absent(l, &type_any, absent);
