@@ -192,7 +192,7 @@ print(const struct map_run *r, const struct result *x)
 	return e == ERR_OK ? EXIT_OK : EXIT_FAILED;
 }
 
-/* What keeps it from emitting, in the form of a fault: place, then words. */
+/* What keeps it from emitting; the text names path, place and what to do. */
 static int
 refused(const struct result *x)
 {
@@ -200,18 +200,7 @@ refused(const struct result *x)
 			  : x->verdict == EVAL_ASK ? "asks"
 						   : "waits";
 
-	if (x->where.n > 0)
-		fprintf(stderr, "%.*s: ", SLICE_ARG(x->where));
 	fprintf(stderr, "%s: ", how);
-	if (x->path.n > 0)
-		fprintf(stderr, "%.*s: ", SLICE_ARG(x->path));
-	if (x->verdict == EVAL_ASK && x->table.n > 0)
-		fprintf(stderr,
-		    "table %.*s has no row \"%.*s\": ", SLICE_ARG(x->table),
-		    SLICE_ARG(x->key));
-	if (x->verdict == EVAL_WAIT && x->wait_type.n > 0)
-		fprintf(stderr, "for %.*s at %.*s: ", SLICE_ARG(x->wait_type),
-		    SLICE_ARG(x->wait_key));
 	fprintf(stderr, "%.*s\n", SLICE_ARG(x->text));
 	return EXIT_FAILED;
 }
@@ -228,7 +217,9 @@ resolve(void *self, struct slice written, struct buf *out)
 static int
 eval(struct running *x, const struct given *g)
 {
-	struct given_reader self = {g, x->m.vocabulary, x->m.pack->name};
+	struct given_reader self = {.given = g,
+	    .vocabulary = x->m.vocabulary,
+	    .system = x->m.pack->name};
 	const struct reader reader = {&self, given_read, given_subject_of};
 	const struct scope scope = {x, resolve};
 	const struct input in = {.event = g->event,

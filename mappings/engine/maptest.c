@@ -49,7 +49,7 @@ struct run {
 	/* the last verdict */
 	enum verdict verdict;
 	enum err err;
-	struct slice path, text, where, table, wait_type;
+	struct slice path, text, table, wait_type;
 	bool wait_by_ref;
 };
 
@@ -177,7 +177,9 @@ is_double(struct run *r, const struct given *g)
 static void
 eval_one(struct run *r, const struct given *g)
 {
-	struct given_reader self = {g, r->m->vocabulary, r->m->pack->name};
+	struct given_reader self = {.given = g,
+	    .vocabulary = r->m->vocabulary,
+	    .system = r->m->pack->name};
 	const struct reader reader = {&self, given_read, given_subject_of};
 	const struct scope scope = {r, resolve};
 	const struct input in = {.event = g->event,
@@ -192,7 +194,6 @@ eval_one(struct run *r, const struct given *g)
 	r->err = x->err;
 	r->path = kept(r, x->path);
 	r->text = kept(r, x->text);
-	r->where = kept(r, x->where);
 	r->table = kept(r, x->table);
 	r->wait_type = kept(r, x->wait_type);
 	r->wait_by_ref = x->wait_by_ref;
@@ -274,14 +275,10 @@ instead(struct run *r, const char *wanted)
 		for (size_t i = 0; i < r->got_n && i < 8; i++)
 			buf_printf(&b, "%s%.*s", i > 0 ? ", " : " ",
 			    SLICE_ARG(r->got[i].type));
-	if (r->path.n > 0)
-		buf_printf(&b, ": %.*s", SLICE_ARG(r->path));
 	if (r->table.n > 0)
 		buf_printf(&b, ": table %.*s", SLICE_ARG(r->table));
-	if (r->text.n > 0)
+	if (r->text.n > 0) /* names path and place */
 		buf_printf(&b, ": %.*s", SLICE_ARG(r->text));
-	if (r->where.n > 0)
-		buf_printf(&b, "  (%.*s)", SLICE_ARG(r->where));
 	differs(r, "%s", buf_cstr(&b));
 	buf_fini(&b);
 }
@@ -588,7 +585,7 @@ test_one(struct run *r, bool verbose, FILE *out)
 	r->bad = 0;
 	r->got_n = r->written_n = r->seen_n = 0;
 	r->verdict = EVAL_OK;
-	r->path = r->text = r->where = r->table = r->wait_type = SLICE_EMPTY;
+	r->path = r->text = r->table = r->wait_type = SLICE_EMPTY;
 	buf_reset(r->diff);
 	if (yaml_known(&r->at, r->test, keys, "a test") && feed(r))
 		outcomes_compare(r);

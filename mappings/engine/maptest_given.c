@@ -359,12 +359,11 @@ enum err
 given_read(void *self, const struct join *j, struct slice key, struct arena *a,
     struct joined **out, size_t *n, size_t max)
 {
-	const struct given_reader *r = self;
+	struct given_reader *r = self;
 	const struct yaml *y = NULL, *c;
 	size_t count;
 	enum err e;
 
-	(void)key;
 	*n = 0;
 	*out = NULL;
 	if (r->given->with != NULL)
@@ -376,6 +375,9 @@ given_read(void *self, const struct join *j, struct slice key, struct arena *a,
 	count = y->kind == YAML_LIST ? y->count : 1;
 	if (count == 0)
 		return ERR_OK;
+	if (j->by_ref && r->refs_n < sizeof(r->refs) / sizeof(r->refs[0]) &&
+	    arena_copy(a, key, &r->refs[r->refs_n]) == ERR_OK)
+		r->refs_n++;
 	if (j->all && count > max)
 		return err_note(ERR_LIMIT, "more than %zu events", max);
 	c = y->kind == YAML_LIST ? y->child : y;
@@ -417,5 +419,10 @@ given_subject_of(
 		}
 	}
 	buf_fini(&b);
+	for (size_t i = 0; i < r->refs_n; i++)
+		if (slice_eq(r->refs[i], ref)) {
+			*subject = r->given->subject;
+			return ERR_OK;
+		}
 	return err_note(ERR_NOTFOUND, "nothing is called %.*s", SLICE_ARG(ref));
 }

@@ -29,11 +29,15 @@ bool given_of_data(const struct mapfile *m, const struct yaml_at *at,
     const struct yaml *test, struct slice data, struct arena *a,
     struct given *out);
 
-/* What joins and refs find: `with:` and `subjects:` of an input. */
+/* What joins and refs find: `with:` and `subjects:` of an input. A ref by which
+ * a join found something is a name of the input's subject, unless `subjects:`
+ * says otherwise. */
 struct given_reader {
 	const struct given *given;
 	const struct vocabulary *vocabulary;
 	struct slice system;
+	size_t refs_n;
+	struct slice refs[32];
 };
 enum err given_read(void *self, const struct join *j, struct slice key,
     struct arena *a, struct joined **out, size_t *n, size_t max);

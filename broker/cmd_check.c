@@ -1,25 +1,57 @@
 /*
- * check_verb - `vayla check`: everything that can be wrong with vayla.yaml and
- * the packs it uses, at once, before anything starts.
+ * cmd_check - `vayla check`: everything that can be wrong with vayla.yaml, the
+ * packs it uses, their mappings and their doors, at once, before anything
+ * starts.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "broker/base/opt.h"
+#include "broker/cmd.h"
+#include "connectors/sdk/door.h"
 #include "mappings/engine/ruleset.h"
-#include "mappings/engine/verbs.h"
 
-static const char *
-file_default(void)
+#define CHECK_MEMORY ((size_t)64 * 1024 * 1024)
+
+/* The doors of one pack. What is wrong with the pack itself the ruleset says;
+ * here only its receive: counts. */
+static enum err
+doors_check(const char *packs, struct slice name, struct faults *f)
 {
-	const char *env = getenv("VAYLA_CONFIG");
+	struct pack *p = NULL;
+	struct doors doors;
+	struct arena a;
+	struct faults said;
+	enum err e;
 
-	if (env != NULL && env[0] != '\0')
-		return env;
-	if (access("vayla.yaml", R_OK) == 0)
-		return "vayla.yaml";
-	return "/etc/vayla/vayla.yaml";
+	arena_init(&a, CHECK_MEMORY);
+	faults_init(&said);
+	e = pack_open(packs, name, &a, &said, &p);
+	if (p != NULL && p->settings_all != NULL)
+		e = doors_load(p, &a, f, &doors);
+	faults_fini(&said);
+	arena_fini(&a);
+	return e == ERR_CONFIG || e == ERR_SYNTAX ? ERR_OK : e;
+}
+
+static enum err
+all_doors_check(const struct config *c, struct faults *f)
+{
+	enum err e;
+
+	for (size_t i = 0; i < c->systems_n; i++) {
+		bool again = c->systems[i].pack.n == 0;
+
+		for (size_t k = 0; k < i; k++)
+			again = again || slice_eq(c->systems[k].pack,
+					     c->systems[i].pack);
+		if (again)
+			continue;
+		e = doors_check(c->packs, c->systems[i].pack, f);
+		if (e != ERR_OK)
+			return e;
+	}
+	return ERR_OK;
 }
 
 static void
@@ -52,7 +84,11 @@ check(const char *path)
 	if (c != NULL && c->packs != NULL && c->packs[0] != '\0') {
 		later = ruleset_load(&r, c, SLICE_EMPTY, &f);
 		e = e == ERR_OK ? later : e;
+		later = all_doors_check(c, &f);
+		e = e == ERR_OK ? later : e;
 	}
+	if (e == ERR_OK && f.count > 0)
+		e = ERR_CONFIG;
 	if (f.text.n > 0)
 		fwrite(f.text.p, 1, f.text.n, stderr);
 	if (e != ERR_OK && f.count == 0)
@@ -84,6 +120,7 @@ check_verb(int argc, char **argv)
 	    .opts = opts,
 	    .min_args = 0,
 	    .max_args = 1};
+	const struct cmd none = {.config_file = NULL};
 	bool done;
 	int n;
 
@@ -93,5 +130,5 @@ check_verb(int argc, char **argv)
 	}
 	if (done)
 		return EXIT_OK;
-	return check(n > 0 ? argv[1] : file_default());
+	return check(n > 0 ? argv[1] : cmd_config_file(&none));
 }
