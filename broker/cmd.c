@@ -9,8 +9,8 @@
 
 #define ANSWER_MS 10000
 
-static const char *
-config_file(const struct cmd *c)
+const char *
+cmd_config_file(const struct cmd *c)
 {
 	const char *env = getenv("VAYLA_CONFIG");
 
@@ -35,10 +35,10 @@ cmd_config(struct cmd *c)
 		return err_note(
 		    ERR_USAGE, "-o takes table or json, not %s", c->output);
 	faults_init(&f);
-	e = config_load(&c->config, config_file(c), &f);
+	e = config_load(&c->config, cmd_config_file(c), &f);
 	if (e != ERR_OK && f.count > 0) {
 		fputs(buf_cstr(&f.text), stderr);
-		e = err_note(e, "%s cannot be used", config_file(c));
+		e = err_note(e, "%s cannot be used", cmd_config_file(c));
 	}
 	faults_fini(&f);
 	return e;

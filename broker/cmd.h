@@ -16,6 +16,7 @@ int status_verb(int argc, char **argv);	 /* what runs, what waits */
 int tail_verb(int argc, char **argv);	 /* the last events, -f */
 int inbox_verb(int argc, char **argv);	 /* list, show, answer, retry, skip */
 int console_verb(int argc, char **argv); /* print a sign-in link */
+int check_verb(int argc, char **argv);	 /* vayla.yaml and its packs */
 
 /* Options every such verb has. */
 struct cmd {
@@ -38,6 +39,9 @@ struct cmd {
 		.arg = "table|json", .help = "how to print (default table)", \
 		.text = &(c)->output                                         \
 	}
+
+/* Which vayla.yaml: named, $VAYLA_CONFIG, ./vayla.yaml, /etc/vayla. */
+const char *cmd_config_file(const struct cmd *c);
 
 /* Loads the configuration alone; faults go to stderr. */
 enum err cmd_config(struct cmd *c) MUST_CHECK;

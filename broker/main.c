@@ -7,12 +7,15 @@
 #include "broker/base/opt.h"
 #include "broker/base/yaml.h"
 #include "broker/cmd.h"
+#include "mappings/engine/verbs.h"
 
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 	const char *help;
 } verbs[] = {
+    {"check", check_verb, "everything wrong with vayla.yaml and its packs"},
+    {"map", map_verb, "check, test or run mappings"},
     {"order", order_verb, "what happened to an order: show REF"},
     {"event", event_verb, "one record of the journal: get SEQ"},
     {"status", status_verb, "what runs, what waits"},
