@@ -7,6 +7,7 @@
 #include "broker/base/opt.h"
 #include "broker/base/yaml.h"
 #include "broker/cmd.h"
+#include "connectors/sim/verbs.h"
 #include "mappings/engine/verbs.h"
 
 static const struct {
@@ -22,6 +23,8 @@ static const struct {
     {"tail", tail_verb, "the last events, and those that come (-f)"},
     {"inbox", inbox_verb, "what needs a person: list, answer, retry, skip"},
     {"console", console_verb, "a link to sign in to the console"},
+    {"sim", sim_verb, "play a shop and its payment provider against it"},
+    {"demo", demo_verb, "start everything and play a day: make run"},
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
