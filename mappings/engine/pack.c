@@ -493,10 +493,10 @@ pack_load(const char *packs_dir, struct slice name, const struct vocabulary *v,
 	}
 	names_check(maps, p->mappings_n, f);
 	p->mappings = maps;
+	*out = p;
 	if (f->count != had)
 		return err_note(ERR_CONFIG, "pack %.*s has %zu faults",
 		    SLICE_ARG(name), f->count - had);
-	*out = p;
 	return ERR_OK;
 }
 

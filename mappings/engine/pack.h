@@ -63,6 +63,8 @@ enum err vocabulary_load(const char *packs_dir, struct arena *a,
 const struct schema *vocabulary_find(
     const struct vocabulary *v, struct slice type);
 
+/* With faults (ERR_CONFIG) *out is still set when pack.yaml could be read, so
+ * that a system's settings are checked too; nothing else may use it then. */
 enum err pack_load(const char *packs_dir, struct slice name,
     const struct vocabulary *v, struct arena *a, struct faults *f,
     const struct pack **out) MUST_CHECK;

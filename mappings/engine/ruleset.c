@@ -29,8 +29,9 @@ pack_named(const struct ruleset *r, struct slice name)
 	return NULL;
 }
 
-/* Each pack that some system uses, once. A pack with faults is left out and its
- * systems with it. */
+/* Each pack that some system uses, once. One whose pack.yaml cannot be read is
+ * left out and its systems with it; one with other faults stays, so that the
+ * settings and tables of its systems are checked in the same pass. */
 static enum err
 packs_load(struct ruleset *r, const struct config *c, struct faults *f)
 {
@@ -60,10 +61,10 @@ packs_load(struct ruleset *r, const struct config *c, struct faults *f)
 		}
 		e = pack_load(r->packs_dir, s->pack, r->vocabulary, &r->arena,
 		    f, &r->packs[r->packs_n]);
-		if (e == ERR_OK)
-			r->packs_n++;
-		else if (e != ERR_CONFIG)
+		if (e != ERR_OK && e != ERR_CONFIG)
 			return e;
+		if (r->packs[r->packs_n] != NULL)
+			r->packs_n++;
 	}
 	return ERR_OK;
 }

@@ -83,12 +83,12 @@ def test_the_packs_of_the_house_check_and_pass():
 
 def test_check_names_place_and_nearest(packs):
     file = packs / "kiosk" / "sale.map.yaml"
-    file.write_text(MAPPING.replace("amount: total", "amount: totl").replace("note?: note", "note?: note"))
+    file.write_text(MAPPING.replace("amount: total", "amount: totl").replace("note?: note", "note: note"))
     out = vayla("map", "check", file)
     said = out.stderr.decode()
     assert out.returncode == 1
     assert f"{file}:10:15: " in said and "total" in said
-    assert f"{file}:12:" in said and '"note"' in said.replace("'", '"').replace("`", '"') or "note" in said
+    assert f"{file}:12:" in said and "note" in said
     assert out.stdout.decode() == "1 mapping, 1 with faults, 0 warnings\n"
 
 
