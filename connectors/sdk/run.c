@@ -286,7 +286,7 @@ say_when_ready(struct run *r)
 	snprintf(n, sizeof(n), "%zu", r->n);
 	say_kv(SAY_INFO, "run", "ready", "processes", n, "console", c->console,
 	    "receiver", c->listen != NULL ? c->listen : "", NULL);
-	printf("Vayla runs. Console: %s\n", c->console);
+	printf("Vayla is ready: console %s\n", c->console);
 	fflush(stdout);
 }
 
