@@ -7,6 +7,7 @@
 #include "broker/base/opt.h"
 #include "broker/base/yaml.h"
 #include "broker/cmd.h"
+#include "connectors/sdk/verbs.h"
 #include "connectors/sim/verbs.h"
 #include "mappings/engine/verbs.h"
 
@@ -15,6 +16,8 @@ static const struct {
 	int (*run)(int argc, char **argv);
 	const char *help;
 } verbs[] = {
+    {"run", run_verb, "the broker and all connectors, supervised"},
+    {"connector", connector_verb, "one connector: NAME"},
     {"check", check_verb, "everything wrong with vayla.yaml and its packs"},
     {"map", map_verb, "check, test or run mappings"},
     {"order", order_verb, "what happened to an order: show REF"},
