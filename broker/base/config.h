@@ -33,8 +33,9 @@ struct config {
 	const char *bus;     /* broker.bus, "ipc://..." or "tcp://..." */
 	const char *console; /* broker.console, "http://127.0.0.1:7180" */
 	const char *packs;   /* broker.packs: the mappings folder */
-	int64_t retry_first_ms, retry_most_ms, retry_attempts; /* broker.retry */
-	const char *listen;  /* receiver.listen; NULL without receiver: */
+	int64_t retry_first_ms, retry_most_ms,
+	    retry_attempts; /* broker.retry */
+	const char *listen; /* receiver.listen; NULL without receiver: */
 	size_t systems_n;
 	struct config_system *systems; /* in the file's order */
 	const struct yaml *root;

@@ -20,7 +20,7 @@ struct event {
 	/* what a publisher sets */
 	struct slice id;      /* unique with source; text */
 	struct slice source;  /* the system's name */
-	struct slice type;    /* "woocommerce.order", "order.placed" */
+	struct slice type;    /* "shop.order", "order.placed" */
 	struct slice subject; /* as written: "order:1042"; stored: scoped */
 	struct slice data;    /* one msgpack value; empty = none */
 	struct slice person; /* published: the e-mail; stored: its HMAC (bin) */

@@ -17,7 +17,7 @@ enum door_body { DOOR_JSON, DOOR_FORM, DOOR_QUERY };
 
 struct door_row {
 	struct slice topic; /* the value of `by`; empty without `by` */
-	struct slice type;  /* "woocommerce.order" */
+	struct slice type;  /* "shop.order" */
 	const struct formula *id, *subject;
 	const struct formula *person, *time; /* or NULL */
 };

@@ -57,7 +57,7 @@ struct shape {
 	size_t n;
 	const struct slice *names;
 	const struct type *const *types;
-	const char *what; /* "woocommerce.order", for messages */
+	const char *what; /* "shop.order", for messages */
 };
 
 /* ---- values ---- */

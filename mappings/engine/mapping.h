@@ -46,7 +46,7 @@ struct join {
 };
 
 struct mapping {
-	struct slice name; /* "woocommerce.order-placed" */
+	struct slice name; /* "shop.order-placed" */
 	int version;
 	const char *file;
 	size_t from_n;

@@ -5,6 +5,6 @@
 #ifndef VAYLA_ENGINE_VERBS_H
 #define VAYLA_ENGINE_VERBS_H
 
-int map_verb(int argc, char **argv);   /* check | test | run */
+int map_verb(int argc, char **argv); /* check | test | run */
 
 #endif
