@@ -159,9 +159,6 @@ put_scalar(struct buf *out, const struct mp *m)
 		return ERR_OK;
 	case MP_FLOAT:
 		return put_float(out, m->f);
-	case MP_STR:
-		json_quote(out, m->bytes);
-		return ERR_OK;
 	case MP_BIN:
 		buf_byte(out, '"');
 		base64_put(out, m->bytes);
@@ -193,23 +190,106 @@ struct frame {
 	bool map;
 };
 
+/*
+ * Writing goes through `to`, which out->n does not know of until writer_sync();
+ * want() makes sure of room before each item.
+ */
 struct writer {
 	struct buf *out;
+	uint8_t *to;
+	const uint8_t *full; /* out->p + out->cap */
+	const uint8_t *end;  /* of what is read */
 	bool pretty;
 	int depth;
 	struct frame open[MP_DEPTH];
 };
 
 static void
-put_line(const struct writer *w)
+writer_sync(struct writer *w)
 {
-	uint8_t *to = buf_room(w->out, 1 + 2 * (size_t)w->depth);
+	w->out->n = (size_t)(w->to - w->out->p);
+}
 
-	if (to == NULL)
+static void
+writer_load(struct writer *w)
+{
+	w->to = w->out->p + w->out->n;
+	w->full = w->out->p + w->out->cap;
+}
+
+static bool __attribute__((noinline)) grow(struct writer *w, size_t need)
+{
+	uint8_t *to;
+
+	writer_sync(w);
+	to = buf_room(w->out, need);
+	writer_load(w);
+	return to != NULL;
+}
+
+static inline bool
+want(struct writer *w, size_t need)
+{
+	return (size_t)(w->full - w->to) >= need || grow(w, need);
+}
+
+/* A text that is more than plain ASCII, or near the end of either buffer. */
+static void __attribute__((noinline))
+put_text_any(struct writer *w, struct slice s)
+{
+	writer_sync(w);
+	json_quote(w->out, s);
+	writer_load(w);
+}
+
+static inline void
+put_text(struct writer *w, struct slice s)
+{
+#ifdef __SSE2__
+	const __m128i low = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'),
+		      slash = _mm_set1_epi8('\\');
+	const uint8_t *p = s.p, *end = s.p + s.n;
+	uint8_t *to = w->to;
+
+	/* Whole blocks are read and written, so 16 bytes more on both sides. */
+	if (w->end - end < 16 || (size_t)(w->full - to) < s.n + 18) {
+		put_text_any(w, s);
 		return;
-	to[0] = '\n';
-	memset(to + 1, ' ', 2 * (size_t)w->depth);
-	w->out->n += 1 + 2 * (size_t)w->depth;
+	}
+	*to++ = '"';
+	for (;; p += 16, to += 16) {
+		const void *from = p;
+		void *dst = to;
+		__m128i v = _mm_loadu_si128(from);
+		unsigned hit = (unsigned)_mm_movemask_epi8(
+		    _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote),
+				     _mm_cmpeq_epi8(v, slash)),
+			_mm_cmplt_epi8(v, low)));
+
+		if (end - p < 16)
+			hit &= (1u << (end - p)) - 1;
+		if (hit != 0) {
+			put_text_any(w, s);
+			return;
+		}
+		_mm_storeu_si128(dst, v);
+		if (end - p < 16)
+			break;
+	}
+	to += end - p;
+	*to = '"';
+	w->to = to + 1;
+#else
+	put_text_any(w, s);
+#endif
+}
+
+static void
+put_line(struct writer *w)
+{
+	*w->to = '\n';
+	memset(w->to + 1, ' ', 2 * (size_t)w->depth);
+	w->to += 1 + 2 * w->depth;
 }
 
 static enum err
@@ -218,13 +298,14 @@ put_open(struct writer *w, const struct mp *m)
 	bool map = m->type == MP_MAP;
 
 	if (m->count == 0) {
-		buf_str(w->out, map ? "{}" : "[]");
+		*w->to++ = map ? '{' : '[';
+		*w->to++ = map ? '}' : ']';
 		return ERR_OK;
 	}
 	if (w->depth == MP_DEPTH)
 		return err_note(
 		    ERR_LIMIT, "nested deeper than %d levels", MP_DEPTH);
-	buf_byte(w->out, map ? '{' : '[');
+	*w->to++ = map ? '{' : '[';
 	w->open[w->depth++] =
 	    (struct frame){map ? (uint64_t)m->count * 2 : m->count, map};
 	if (w->pretty)
@@ -232,76 +313,123 @@ put_open(struct writer *w, const struct mp *m)
 	return ERR_OK;
 }
 
-/* Behind a whole item: a comma, or the ends of what it was the last of. */
-static void
+/* Any value that is no container and no plain text. */
+static enum err __attribute__((noinline))
+put_rest(struct writer *w, const struct mp *m)
+{
+	enum err e;
+
+	writer_sync(w);
+	e = put_scalar(w->out, m);
+	writer_load(w);
+	return e;
+}
+
+/* Behind a whole item: a comma, or the ends of what it was the last of. Every
+ * level closed takes a line at the most. */
+static inline bool
 put_after(struct writer *w)
 {
 	struct frame *f;
 
 	while (w->depth > 0) {
+		if (!want(w, 4 + 2 * MP_DEPTH))
+			return false;
 		f = &w->open[w->depth - 1];
 		if (f->left > 0) {
-			buf_byte(w->out, ',');
+			*w->to++ = ',';
 			if (w->pretty)
 				put_line(w);
-			return;
+			return true;
 		}
 		w->depth--;
 		if (w->pretty)
 			put_line(w);
-		buf_byte(w->out, f->map ? '}' : ']');
+		*w->to++ = f->map ? '}' : ']';
 	}
+	return true;
+}
+
+static inline enum err
+put_key(struct writer *w, struct mp_in *in)
+{
+	struct mp m;
+	enum err e = mp_next(in, &m);
+
+	if (e != ERR_OK)
+		return e;
+	if (m.type != MP_STR)
+		return err_note(ERR_TYPE, "a key in JSON must be a text");
+	put_text(w, m.bytes);
+	if (!want(w, 2))
+		return ERR_LIMIT;
+	*w->to++ = ':';
+	if (w->pretty)
+		*w->to++ = ' ';
+	return ERR_OK;
 }
 
 static enum err
-put_one(struct writer *w, struct mp_in *in)
+put_all(struct writer *w, struct mp_in *in)
 {
-	struct frame *f = w->depth > 0 ? &w->open[w->depth - 1] : NULL;
-	struct mp m;
+	struct frame *f;
 	enum err e;
+	struct mp m;
 
-	if (f != NULL && f->map) {
+	do {
+		f = w->depth > 0 ? &w->open[w->depth - 1] : NULL;
+		if (f != NULL && f->map) {
+			f->left--;
+			e = put_key(w, in);
+			if (e != ERR_OK)
+				return e;
+		}
+		if (f != NULL)
+			f->left--;
 		e = mp_next(in, &m);
 		if (e != ERR_OK)
 			return e;
-		if (m.type != MP_STR)
-			return err_note(
-			    ERR_TYPE, "a key in JSON must be a text");
-		json_quote(w->out, m.bytes);
-		buf_put(w->out, ": ", w->pretty ? 2 : 1);
-		f->left--;
-	}
-	e = mp_next(in, &m);
-	if (e != ERR_OK)
-		return e;
-	if (f != NULL)
-		f->left--;
-	if (m.type != MP_MAP && m.type != MP_ARRAY) {
-		e = put_scalar(w->out, &m);
-	} else {
-		e = put_open(w, &m);
-		if (m.count > 0)
-			return e;
-	}
-	put_after(w);
-	return e;
+		if (m.type == MP_STR) {
+			put_text(w, m.bytes);
+		} else if (m.type == MP_MAP || m.type == MP_ARRAY) {
+			if (!want(w, 4 + 2 * MP_DEPTH))
+				return ERR_LIMIT;
+			e = put_open(w, &m);
+			if (e != ERR_OK)
+				return e;
+			if (m.count > 0)
+				continue;
+		} else {
+			e = put_rest(w, &m);
+			if (e != ERR_OK)
+				return e;
+		}
+		if (!put_after(w))
+			return ERR_LIMIT;
+	} while (w->depth > 0);
+	return ERR_OK;
 }
 
 enum err
 mp_to_json(struct slice mp, enum json_form form, struct buf *out)
 {
 	struct mp_in in = mp_in(mp);
-	size_t before = out->n;
+	size_t before = out->n, guess = mp.n + mp.n / 2 + 64;
 	struct writer w;
 	enum err e;
 
+	if (out->bad)
+		return buf_check(out);
+	if (guess <= out->max - out->n)
+		(void)buf_room(out, guess);
 	w.out = out;
+	w.end = in.end;
 	w.pretty = form == JSON_PRETTY;
 	w.depth = 0;
-	do
-		e = put_one(&w, &in);
-	while (e == ERR_OK && w.depth > 0 && !out->bad);
-	if (e == ERR_OK)
+	writer_load(&w);
+	e = put_all(&w, &in);
+	writer_sync(&w);
+	if (out->bad)
 		e = buf_check(out);
 	if (e == ERR_OK && in.p != in.end)
 		e = err_note(ERR_SYNTAX, "msgpack: %zu bytes behind the value",
