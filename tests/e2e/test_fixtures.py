@@ -1,0 +1,225 @@
+"""Every payload of other people's that we have, against a committed table.
+
+Each row of expected_fixtures.tsv is sent over HTTP to a system of its own in a
+running Vayla, so no row can lean on another; the outcome is then read from the
+journal over the bus. Signatures are made here, with Python's hmac, and not by
+the code under test. Where the fixtures are not there, all rows are skipped, and
+that is said; a fixture without a row fails.
+"""
+import base64
+import hashlib
+import hmac
+import json
+import pathlib
+import urllib.parse
+
+import pytest
+
+from harness import FIXTURES, until
+from shop import request
+from vyclient import Client
+
+TABLE = pathlib.Path(__file__).with_name("expected_fixtures.tsv")
+FOLDERS = ("woocommerce", "paytrail", "live/woocommerce/webhooks")
+SHOP_SECRET = "a secret of the tests"
+CAPTURE_SECRET = "whsec-1"          # the live captures were signed with it
+PAYTRAIL_SECRET = "SAIPPUAKAUPPIAS"  # published with the vectors
+
+pytestmark = pytest.mark.skipif(
+    not FIXTURES.is_dir(),
+    reason=f"NO FIXTURES: there is no folder {FIXTURES}; set VAYLA_FIXTURES. "
+           "Nothing of expected_fixtures.tsv was tested")
+
+
+def rows():
+    out = []
+    for line in TABLE.read_text().splitlines():
+        if line.startswith("#") or line.startswith("file\t") or not line:
+            continue
+        file, send, outcome = line.split("\t")[:3]
+        out.append((file, send, outcome))
+    return out
+
+
+ROWS = rows()
+
+
+def system_of(i, send):
+    """Each row has its own system; the captures share one, as they did."""
+    return "live" if send == "capture" else f"s{i:03d}"
+
+
+def config_systems():
+    out = {}
+    for i, (_, send, _) in enumerate(ROWS):
+        name = system_of(i, send)
+        if send in ("query", "headers", "post"):
+            out[name] = {"use": "paytrail", "secret": PAYTRAIL_SECRET}
+        else:
+            secret = CAPTURE_SECRET if send == "capture" else SHOP_SECRET
+            out[name] = {"use": "woocommerce", "webhook_secret": secret}
+    return out
+
+
+def woo_signature(secret, body):
+    mac = hmac.new(secret.encode(), body, hashlib.sha256)
+    return base64.b64encode(mac.digest()).decode()
+
+
+def paytrail_signature(secret, params, body=b""):
+    lines = [f"{k}:{v}" for k, v in sorted(params.items())
+             if k.startswith("checkout-")]
+    text = "\n".join(lines).encode() + b"\n" + body
+    how = getattr(hashlib, params.get("checkout-algorithm", "sha256"))
+    return hmac.new(secret.encode(), text, how).hexdigest()
+
+
+def inside(body, pointer):
+    """The value at a/0/b of a JSON document, as bytes again."""
+    at = json.loads(body)
+    for step in pointer.split("/"):
+        at = at[int(step)] if isinstance(at, list) else at[step]
+    return json.dumps(at).encode()
+
+
+def request_of(file, send, flip=None):
+    """(method, path and query behind /in/SYSTEM, headers, body); flip: a
+    function that spoils what is signed."""
+    name, _, pointer = file.partition("#")
+    headers = {}
+    if send == "capture":
+        head = (FIXTURES / f"{name}.head").read_text().splitlines()
+        body = (FIXTURES / f"{name}.body").read_bytes()
+        for line in head[1:]:
+            key, colon, value = line.partition(": ")
+            if colon and key.lower() not in (
+                    "host", "connection", "content-length", "accept-encoding"):
+                headers[key] = value
+        if flip:
+            body = flip(body)
+        return "POST", "", headers, body
+    body = (FIXTURES / name).read_bytes()
+    if send == "query":
+        query = body.decode().strip().partition("?")[2]
+        return "GET", "?" + (flip(query) if flip else query), headers, b""
+    if send == "headers":
+        params = dict(line.split(": ", 1)
+                      for line in body.decode().splitlines() if line)
+        query = urllib.parse.urlencode(params)
+        return "GET", "?" + (flip(query) if flip else query), headers, b""
+    if send == "post":
+        headers["Content-Type"] = "application/json"
+        return "POST", "", headers, body
+    if pointer:
+        body = inside(body, pointer)
+    headers["Content-Type"] = "application/json"
+    headers["X-WC-Webhook-Topic"] = send
+    headers["X-WC-Webhook-Signature"] = woo_signature(SHOP_SECRET, body)
+    if flip:
+        body = flip(body)
+    return "POST", "", headers, body
+
+
+class Sent:
+    """What one request came to: status, what was stored, what is held."""
+
+    def __init__(self, v, bus, system, made):
+        method, path, headers, body = made
+        before = {e["sequence"] for e in self.events_of(bus, system)}
+        self.status, self.said = request(
+            f"{v.url}/in/{system}{path}", method, body or None, headers)
+        self.new = [e for e in self.events_of(bus, system)
+                    if e["sequence"] not in before]
+        items = bus.ask({"query": "open", "sub": "", "after": 0, "max": 1000})
+        self.held = [i for i in items["items"]
+                     if i["sub"].startswith(f"map:{system}/")]
+
+    @staticmethod
+    def events_of(bus, system):
+        records = bus.ask({"query": "recent", "n": 200})
+        if isinstance(records, dict):
+            records = records["records"]
+        events = [r["body"] for r in records if r["kind"] == "event"]
+        return [e for e in reversed(events) if e["source"] == system]
+
+    def outcome(self):
+        if self.status != 200:
+            names = {400: "broken", 401: "bad_signature", 405: "bad_method",
+                     413: "too_large", 415: "bad_type", 422: "unfit"}
+            assert not self.new, "refused, and yet something is stored"
+            return "refused:" + names.get(self.status, str(self.status))
+        if not self.new:
+            return "nothing stored"
+        if self.held:
+            item = self.held[0]
+            if item["table"]:
+                return f"parked:ask {item['table']}"
+            return f"parked:{item['path'].split(': ')[-1]}"
+        made = sorted(e["type"] for e in self.new if "causationid" in e)
+        return "translated:" + "+".join(made) if made else "nothing"
+
+
+def flipped(data):
+    """One bit less right, in the middle: of the body or of the query."""
+    at = len(data) // 2
+    if isinstance(data, bytes):
+        return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+    while not data[at].isdigit():  # a digit stays a digit: 0 <-> 1
+        at += 1
+    return data[:at] + str(int(data[at]) ^ 1) + data[at + 1:]
+
+
+# ignored, dropped and duplicate all answer 200 and store nothing; which of the
+# three it was is told by the receiver's and the broker's counters at the end.
+SILENT = ("ignored", "dropped", "duplicate")
+
+
+def test_every_file_has_a_row():
+    named = {file.partition("#")[0] for file, _, _ in ROWS}
+    missing = []
+    for folder in FOLDERS:
+        for path in sorted((FIXTURES / folder).iterdir()):
+            name = str(path.relative_to(FIXTURES))
+            if path.suffix in (".head", ".body"):
+                name = name.rsplit(".", 1)[0]
+            if path.is_file() and name not in named:
+                missing.append(name)
+    assert not missing, f"no row in {TABLE.name} for {missing}"
+    assert len(set((f, s) for f, s, _ in ROWS)) == len(ROWS)
+
+
+def test_every_row_comes_out_as_expected(vayla):
+    v = vayla(config_systems())
+    v.start()
+    passed, failed, counts = 0, [], {}
+    with Bus(v.bus) as bus:
+        for i, (file, send, want) in enumerate(ROWS):
+            system = system_of(i, send)
+            if want.startswith(("translated", "parked", "nothing", "dup")):
+                spoilt = Sent(v, bus, system, request_of(file, send, flipped))
+                if spoilt.outcome() != "refused:bad_signature":
+                    failed.append(f"{file} {send}, one bit flipped: "
+                                  f"{spoilt.outcome()} {spoilt.said}")
+            sent = Sent(v, bus, system, request_of(file, send))
+            got = sent.outcome()
+            if want in SILENT:
+                counts[want] = counts.get(want, 0) + 1
+                got = want if got == "nothing stored" else got
+            if got == want:
+                passed += 1
+            else:
+                failed.append(f"{file} {send}: expected {want}, got {got} "
+                              f"{sent.said} {[h['text'] for h in sent.held]}")
+
+        def counted():
+            status = bus.ask({"query": "status"})
+            report = {}
+            for session in status["sessions"]:
+                report.update(session.get("report") or {})
+            got = {"duplicate": status["counts"]["duplicates"],
+                   "ignored": report.get("ignored", 0),
+                   "dropped": report.get("dropped", 0)}
+            return got if got == counts else None
+        until(counted, 20)
+    print(f"fixtures: {passed} passed, {len(failed)} failed, 0 skipped")
+    assert not failed, "\n" + "\n".join(failed)
