@@ -382,7 +382,8 @@ load_checks(struct lang *l, const struct yaml *y, struct emit *e)
 	}
 }
 
-/* A fact that can return to an earlier state needs more than its name. */
+/* A fact that can return to an earlier state needs more than its name, unless a
+ * later word of the source is its next revision. */
 static void
 check_id(struct lang *l, const struct emit *e)
 {
@@ -391,7 +392,7 @@ check_id(struct lang *l, const struct emit *e)
 
 	if (e->type.n < changed.n ||
 	    !slice_eq(slice_from(e->type, e->type.n - changed.n), changed) ||
-	    l->event_id)
+	    l->event_id || e->again == AGAIN_REVISE)
 		return;
 	for (i = 0; i < e->id->n; i++) {
 		enum kind k = e->id->args[i].x->type->kind;
