@@ -157,11 +157,13 @@ static int
 test(int argc, char **argv)
 {
 	struct tested t = {.verbose = false};
-	const struct opt opts[] = {{.name = "verbose",
-				       .letter = 'v',
-				       .type = OPT_FLAG,
-				       .help = "name the tests that pass too",
-				       .flag = &t.verbose},
+	const struct opt opts[] = {
+	    {.name = "verbose",
+		.letter = 'v',
+		.type = OPT_FLAG,
+		.help = "name the tests that pass, and what no "
+			"test reaches",
+		.flag = &t.verbose},
 	    {.name = NULL}};
 	const struct command command = {.usage = "vayla map test [FILE...]",
 	    .help = "Runs the tests that stand in mappings. What differs is "
@@ -181,6 +183,12 @@ test(int argc, char **argv)
 		fprintf(stderr, "vayla map test: %s\n", err_last());
 		return EXIT_FAILED;
 	}
+	if (t.count.points > 0)
+		printf("reached %zu of %zu fields, rows and conditions%s\n",
+		    t.count.reached, t.count.points,
+		    t.count.reached < t.count.points && !t.verbose
+			? " (-v names the others)"
+			: "");
 	printf("%zu passed, %zu failed\n", t.count.passed, t.count.failed);
 	return t.count.failed > 0 || t.broken ? EXIT_FAILED : EXIT_OK;
 }

@@ -606,19 +606,46 @@ test_one(struct run *r, bool verbose, FILE *out)
 	return r->bad == 0;
 }
 
+/* What no test reached: named with verbose, else only counted. */
+static void
+coverage(const struct mapfile *m, const char *path, const uint32_t *hits,
+    bool verbose, FILE *out, struct maptest *count)
+{
+	static const char *const words[] = {[COVER_FIELD] = "is never written",
+	    [COVER_ROW] = "is never looked up",
+	    [COVER_TRUE] = "is never true",
+	    [COVER_FALSE] = "is never false"};
+	const struct cover_point *points;
+	size_t n = mapping_points(m->map, &points);
+
+	count->points += n;
+	for (size_t i = 0; i < n; i++) {
+		count->reached += hits[i] > 0;
+		if (hits[i] == 0 && verbose)
+			fprintf(out, "     %s:%u: %.*s %s\n", path,
+			    points[i].line, SLICE_ARG(points[i].name),
+			    words[points[i].kind]);
+	}
+}
+
 static enum err
 tests_run(const struct mapfile *m, const char *path, bool verbose, FILE *out,
     struct faults *f, struct maptest *count)
 {
 	const struct yaml *tests = yaml_get(m->root, "tests");
 	struct run *r = calloc(1, sizeof(*r));
+	const struct cover_point *points;
+	uint32_t *hits =
+	    calloc(mapping_points(m->map, &points) + 1, sizeof(*hits));
 	struct arena a;
 	struct buf diff;
 
-	if (r == NULL || (r->eval = eval_new()) == NULL) {
+	if (r == NULL || hits == NULL || (r->eval = eval_new()) == NULL) {
 		free(r);
+		free(hits);
 		return err_note(ERR_NOMEM, "no memory for tests");
 	}
+	eval_cover(r->eval, hits);
 	r->m = m;
 	r->at = (struct yaml_at){path, f};
 	r->a = &a;
@@ -636,9 +663,11 @@ tests_run(const struct mapfile *m, const char *path, bool verbose, FILE *out,
 	}
 	if (tests == NULL || tests->count == 0)
 		count->untested++;
+	coverage(m, path, hits, verbose, out, count);
 	buf_fini(&diff);
 	arena_fini(&a);
 	eval_free(r->eval);
+	free(hits);
 	free(r);
 	return ERR_OK;
 }

@@ -35,6 +35,9 @@
 struct maptest {
 	size_t passed, failed;
 	size_t untested; /* mappings without any test */
+	/* Output fields, table rows and both ways of each `when`: how many the
+	 * tests reached, of how many. */
+	size_t reached, points;
 };
 
 /* Run the tests of one mapping; what fails is written to `out`. Counts are

@@ -10,7 +10,7 @@
 
 #include "broker/base/file.h"
 #include "broker/base/yaml_check.h"
-#include "mappings/engine/pack.h"
+#include "mappings/engine/lang.h"
 #include "mappings/engine/pack_inner.h"
 
 #define PACK_FILES_MAX 1000
@@ -209,20 +209,22 @@ static void
 emits_check(const struct pack *p, const struct vocabulary *v,
     const struct mapping *m, struct faults *f)
 {
-	for (size_t i = 0; i < m->emits_n; i++) {
-		if (vocabulary_find(v, m->emits[i]) != NULL ||
-		    pack_sends(p, m->emits[i]) != NULL)
+	for (size_t i = 0; i < m->program->emits_n; i++) {
+		const struct emit *e = &m->program->emits[i];
+
+		if (vocabulary_find(v, e->type) != NULL ||
+		    pack_sends(p, e->type) != NULL)
 			continue;
-		if (pack_owns(p->name, m->emits[i]))
-			fault(f, m->file, NULL,
+		if (pack_owns(p->name, e->type))
+			fault(f, m->file, e->at,
 			    "it emits \"%.*s\", which is no request of this "
 			    "pack: name it under send: in %s",
-			    SLICE_ARG(m->emits[i]), p->file);
+			    SLICE_ARG(e->type), p->file);
 		else
-			fault(f, m->file, NULL,
+			fault(f, m->file, e->at,
 			    "it emits \"%.*s\", which is neither canonical "
 			    "nor a request of its own pack %.*s",
-			    SLICE_ARG(m->emits[i]), SLICE_ARG(p->name));
+			    SLICE_ARG(e->type), SLICE_ARG(p->name));
 	}
 }
 

@@ -94,7 +94,7 @@ def test_check_names_place_and_nearest(packs):
 
 def test_test_fails_and_says_what(packs):
     file = packs / "kiosk" / "sale.map.yaml"
-    assert vayla("map", "test", file).stdout == b"1 passed, 0 failed\n"
+    assert vayla("map", "test", file).stdout.endswith(b"\n1 passed, 0 failed\n")
     file.write_text(MAPPING.replace('{amount: "1.50"', '{amount: "1.51"'))
     out = vayla("map", "test", VAYLA_PACKS=packs)
     assert out.returncode == 1

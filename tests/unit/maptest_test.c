@@ -436,6 +436,8 @@ T(broken_mapping)
 	    "    expect: {}\n",
 	    true, ERR_OK);
 	CHECK(n.passed == 1);
+	CHECK(n.points > 10 && n.reached > 5 && n.reached < n.points);
+	HAS("x.map.yaml:5: kind: old is never looked up\n");
 	HAS("ok   ");
 	HAS("x.map.yaml:30: good\n");
 }

@@ -436,7 +436,9 @@ T(stray_emit)
 	    "emit:\n"
 	    "  - {type: books.note, id: \"x\", data: {n: number}}\n");
 	CHECK_ERR(load(&r, conf, SLICE_EMPTY), ERR_CONFIG);
-	HAS("\"books.note\", which is no request of this pack: name it under "
+	HAS("note.map.yaml:4:5: it emits \"books.note\", which is no request "
+	    "of "
+	    "this pack: name it under "
 	    "send:");
 	put("packs/books/note.map.yaml", "map: books.post/2\n"
 					 "from: order.placed\n"
