@@ -453,6 +453,7 @@ run_emit_once(struct eval *e, void *ctx)
 	err = emit_subject(e, em, &written, &ev.subject);
 	if (err != ERR_OK && e->fail.verdict == EVAL_SKIP) {
 		fail_clear(e); /* this event only */
+		e->skipped = true;
 		return ERR_OK;
 	}
 	TRY(err);
@@ -575,6 +576,7 @@ mapping_eval(struct eval *e, const struct mapping *m, const struct input *in)
 	e->events_n = e->events_cap = 0;
 	e->reads = NULL;
 	e->reads_n = 0;
+	e->skipped = false;
 	fail_clear(e);
 	*r = (struct result){.text = SLICE_EMPTY,
 	    .path = SLICE_EMPTY,
@@ -592,6 +594,8 @@ mapping_eval(struct eval *e, const struct mapping *m, const struct input *in)
 	r->reads = e->reads;
 	r->reads_n = e->reads_n;
 	if (err == ERR_OK) {
+		if (e->skipped && e->events_n == 0)
+			go = false;
 		r->verdict = go ? EVAL_OK : EVAL_SKIP;
 		r->n = go ? e->events_n : 0;
 		r->events = e->events;
