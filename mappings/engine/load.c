@@ -476,11 +476,11 @@ load_emit(struct lang *l, const struct yaml *y, struct emit *e)
 		    "once, for its subject");
 	else
 		e->id = load_key(l, one, "an id");
+	load_again(l, yaml_get(y, "again"), e);
 	if (e->id != NULL)
 		check_id(l, e);
 	load_subject(l, yaml_get(y, "subject"), e);
 	load_refs(l, yaml_get(y, "refs"), e);
-	load_again(l, yaml_get(y, "again"), e);
 	data = yaml_get(y, "data");
 	if (data == NULL || data->kind != YAML_MAP) {
 		fault(l->f, l->file, data != NULL ? data : y,
