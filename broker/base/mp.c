@@ -280,21 +280,6 @@ mp_value(struct mp_in *in, struct slice *out)
 	return e;
 }
 
-/* mp_check: one level of what is open. */
-struct level {
-	uint64_t left; /* items to come; in a map, keys and values */
-	bool map;
-	struct key_map keys;
-};
-
-struct check {
-	struct slice all;
-	struct mp_in in;
-	int depth;
-	struct level open[MP_DEPTH];
-	struct keyset keys;
-};
-
 bool
 mp_is_number(struct slice s)
 {
@@ -324,23 +309,63 @@ mp_is_number(struct slice s)
 	return p == end;
 }
 
-static enum err
-check_key(struct check *c, struct level *l, const struct mp *m)
-{
-	uint32_t at, was;
+/* mp_check: one level of what is open; the lowest holds the value itself. */
+struct level {
+	uint64_t left; /* items to come; in a map, keys and values */
+	bool map;
+	struct key_map keys;
+};
 
-	if (m->type != MP_STR)
-		return err_note(ERR_SYNTAX, "msgpack: a map key is no text");
-	at = (uint32_t)(m->bytes.p - c->all.p);
-	was = keyset_add(&c->keys, &l->keys, c->all.p,
-	    keyset_tag(m->bytes.p, m->bytes.n, c->all.n - at), at,
-	    (uint32_t)m->bytes.n);
+struct check {
+	struct slice all;
+	struct level *top;
+	struct level open[MP_DEPTH + 1];
+	struct keyset keys;
+};
+
+/* Is a text plain ASCII? By eight bytes, the last eight twice if need be. */
+static inline bool
+is_ascii(const uint8_t *p, size_t n, const uint8_t *end)
+{
+	uint64_t all = 0, w;
+
+	if (n < 8) {
+		if (end - p < 8)
+			return false; /* by the long way, then */
+		memcpy(&w, p, 8);
+		all = w & ((UINT64_C(1) << (8 * n)) - 1);
+	} else {
+		const uint8_t *last = p + n - 8;
+
+		for (; p < last; p += 8) {
+			memcpy(&w, p, 8);
+			all |= w;
+		}
+		memcpy(&w, last, 8);
+		all |= w;
+	}
+	return (all & UINT64_C(0x8080808080808080)) == 0;
+}
+
+static enum err
+doubled(struct slice key)
+{
+	return err_note(ERR_SYNTAX, "msgpack: the key %.*s twice",
+	    key.n < 80 ? (int)key.n : 80, (const char *)key.p);
+}
+
+static inline enum err
+check_key(struct check *c, const uint8_t *p, size_t n)
+{
+	uint32_t at = (uint32_t)(p - c->all.p), was;
+
+	was = keyset_add(&c->keys, &c->top->keys, c->all.p,
+	    keyset_tag(p, n, c->all.n - at), at, (uint32_t)n);
+	if (was == KEYSET_NONE)
+		return ERR_OK;
 	if (was == KEYSET_NOMEM)
 		return err_note(ERR_NOMEM, "no memory for a map's keys");
-	if (was != KEYSET_NONE)
-		return err_note(ERR_SYNTAX, "msgpack: the key %.*s twice",
-		    m->bytes.n < 80 ? (int)m->bytes.n : 80, m->bytes.p);
-	return ERR_OK;
+	return doubled(slice_of(p, n));
 }
 
 static enum err
@@ -348,69 +373,100 @@ check_open(struct check *c, const struct mp *m)
 {
 	struct level *l;
 
-	if (c->depth == MP_DEPTH)
+	if (c->top == c->open + MP_DEPTH)
 		return err_note(
 		    ERR_LIMIT, "nested deeper than %d levels", MP_DEPTH);
 	if (m->type == MP_MAP && m->count > MP_KEYS)
 		return err_note(
 		    ERR_LIMIT, "more than %d keys in one map", MP_KEYS);
-	l = &c->open[c->depth++];
+	l = ++c->top;
 	l->map = m->type == MP_MAP;
 	l->left = l->map ? (uint64_t)m->count * 2 : m->count;
 	keyset_open(&c->keys, &l->keys);
 	return ERR_OK;
 }
 
-static enum err
-check_one(struct check *c)
+/* Any item that the loop of check_all does not know at sight. */
+static enum err __attribute__((noinline))
+check_item(struct check *c, const uint8_t **p, bool key)
 {
-	struct level *l = c->depth > 0 ? &c->open[c->depth - 1] : NULL;
-	bool key = l != NULL && l->map && l->left % 2 == 0;
+	struct mp_in in = {*p, c->all.p + c->all.n};
 	struct mp m;
 	enum err e;
 
-	e = mp_next(&c->in, &m);
+	e = mp_next(&in, &m);
 	if (e != ERR_OK)
 		return e;
+	*p = in.p;
 	if (m.type == MP_STR && !utf8_valid(m.bytes))
 		return err_note(ERR_SYNTAX, "msgpack: a text is not UTF-8");
 	if (m.type == MP_DECIMAL && !mp_is_number(m.bytes))
 		return err_note(ERR_SYNTAX, "msgpack: a decimal is no number");
-	if (l != NULL)
-		l->left--;
-	if (key) {
-		e = check_key(c, l, &m);
-		if (e != ERR_OK)
-			return e;
-	}
+	if (key && m.type != MP_STR)
+		return err_note(ERR_SYNTAX, "msgpack: a map key is no text");
+	if (key)
+		return check_key(c, m.bytes.p, m.bytes.n);
 	return m.type == MP_MAP || m.type == MP_ARRAY ? check_open(c, &m)
 						      : ERR_OK;
+}
+
+static enum err
+check_all(struct check *c, const uint8_t **out)
+{
+	const uint8_t *p = c->all.p, *end = p + c->all.n;
+	size_t n;
+	enum err e = ERR_OK;
+	bool key;
+
+	while (e == ERR_OK) {
+		while (c->top->left == 0) {
+			if (c->top == c->open) {
+				*out = p;
+				return ERR_OK;
+			}
+			keyset_close(&c->keys, &c->top->keys);
+			c->top--;
+		}
+		key = c->top->map && c->top->left % 2 == 0;
+		c->top->left--;
+		if (p < end && (*p & 0xe0) == 0xa0) {
+			n = *p & 0x1f;
+			if (n < (size_t)(end - p) && is_ascii(p + 1, n, end)) {
+				if (key)
+					e = check_key(c, p + 1, n);
+				p += 1 + n;
+				continue;
+			}
+		} else if (p < end && *p < 0x80 && !key) {
+			p++;
+			continue;
+		}
+		e = check_item(c, &p, key);
+	}
+	return e;
 }
 
 enum err
 mp_check(struct slice s)
 {
+	const uint8_t *p = s.p;
 	struct check c;
 	enum err e;
 
-	if (s.n > UINT32_MAX / 2)
+	if (s.n > KEYSET_GONE / 2)
 		return err_note(ERR_LIMIT, "%zu bytes of msgpack", s.n);
 	c.all = s;
-	c.in = mp_in(s);
-	c.depth = 0;
+	c.top = c.open;
+	c.open[0].left = 1;
+	c.open[0].map = false;
 	keyset_init(&c.keys);
-	do {
-		e = check_one(&c);
-		while (
-		    e == ERR_OK && c.depth > 0 && c.open[c.depth - 1].left == 0)
-			keyset_close(&c.keys, &c.open[--c.depth].keys);
-	} while (e == ERR_OK && c.depth > 0);
-	while (c.depth > 0)
-		keyset_close(&c.keys, &c.open[--c.depth].keys);
+	e = check_all(&c, &p);
+	for (; c.top > c.open; c.top--)
+		keyset_close(&c.keys, &c.top->keys);
 	keyset_fini(&c.keys);
-	if (e == ERR_OK && c.in.p != c.in.end)
+	if (e == ERR_OK && p != s.p + s.n)
 		e = err_note(ERR_SYNTAX, "msgpack: %zu bytes behind the value",
-		    (size_t)(c.in.end - c.in.p));
+		    (size_t)(s.p + s.n - p));
 	return e;
 }
 
