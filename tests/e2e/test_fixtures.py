@@ -130,13 +130,13 @@ class Sent:
             f"{v.url}/in/{system}{path}", method, body or None, headers)
         self.new = [e for e in self.events_of(bus, system)
                     if e["sequence"] not in before]
-        items = bus.ask({"query": "open", "sub": "", "after": 0, "max": 1000})
+        items = bus.ask("open", sub="", after=0, max=1000)
         self.held = [i for i in items["items"]
                      if i["sub"].startswith(f"map:{system}/")]
 
     @staticmethod
     def events_of(bus, system):
-        records = bus.ask({"query": "recent", "n": 200})
+        records = bus.ask("recent", n=200)
         if isinstance(records, dict):
             records = records["records"]
         events = [r["body"] for r in records if r["kind"] == "event"]
@@ -191,8 +191,10 @@ def test_every_file_has_a_row():
 def test_every_row_comes_out_as_expected(vayla):
     v = vayla(config_systems())
     v.start()
-    passed, failed, counts = 0, [], {}
-    with Bus(v.bus) as bus:
+    passed, failed, counts, last = 0, [], {}, {}
+    bus = Client(v.bus, "fixtures", "operator")
+    bus.hello()
+    try:
         for i, (file, send, want) in enumerate(ROWS):
             system = system_of(i, send)
             if want.startswith(("translated", "parked", "nothing", "dup")):
@@ -212,14 +214,20 @@ def test_every_row_comes_out_as_expected(vayla):
                               f"{sent.said} {[h['text'] for h in sent.held]}")
 
         def counted():
-            status = bus.ask({"query": "status"})
+            status = bus.ask("status")
             report = {}
             for session in status["sessions"]:
                 report.update(session.get("report") or {})
             got = {"duplicate": status["counts"]["duplicates"],
                    "ignored": report.get("ignored", 0),
                    "dropped": report.get("dropped", 0)}
-            return got if got == counts else None
-        until(counted, 20)
+            last.update(got)
+            return got == counts
+        try:
+            until(counted, 20)
+        except AssertionError:
+            failed.append(f"counters: expected {counts}, got {last}")
+    finally:
+        bus.close()
     print(f"fixtures: {passed} passed, {len(failed)} failed, 0 skipped")
     assert not failed, "\n" + "\n".join(failed)
