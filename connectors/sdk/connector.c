@@ -98,7 +98,7 @@ connector_verb(int argc, char **argv)
 	say_name(who);
 	faults_init(&f);
 	e = run(argv[1], setup_file(n > 1 ? argv[2] : NULL), &f);
-	if (f.text.n > 0)
+	if (f.count > 0)
 		fputs(buf_cstr(&f.text), stderr);
 	if (e != ERR_OK)
 		say(SAY_ERROR, "connector", "%s", err_last());

@@ -471,7 +471,7 @@ run_verb(int argc, char **argv)
 	say_name("run");
 	faults_init(&f);
 	e = run(r, setup_file(n > 0 ? argv[1] : NULL), &f);
-	if (f.text.n > 0)
+	if (f.count > 0)
 		fputs(buf_cstr(&f.text), stderr);
 	if (e != ERR_OK)
 		say(SAY_ERROR, "run", "%s", err_last());
