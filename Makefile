@@ -114,14 +114,16 @@ FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/f
 build/fuzz/%: tests/fuzz/%.c $(SRCS)
 	@mkdir -p $(@D)/corpus/$*
 	$(Q)clang $(filter-out -fstack-protector-strong,$(CFLAGS)) -O1 \
-		-fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-o $@ $^ $(LIBS)
 .PHONY: fuzz
 fuzz: ## every decoder under libFuzzer, FUZZ_SECONDS each
 	@deploy/need.sh run test
 	@$(MAKE) --no-print-directory $(FUZZERS)
 	@for f in $(FUZZERS); do echo "== $$f"; \
 		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
-			-print_final_stats=1 build/fuzz/corpus/$${f##*/} 2>&1 | \
+			-print_final_stats=1 -artifact_prefix=$$f- \
+			build/fuzz/corpus/$${f##*/} tests/samples mappings 2>&1 | \
 			grep -E 'ERROR|SUMMARY|stat::|cov:' | tail -n 8; \
 		[ $${PIPESTATUS[0]} = 0 ] || exit 1; done
 
