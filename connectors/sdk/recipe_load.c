@@ -231,6 +231,7 @@ load_part(struct loader *l, const struct yaml *y)
 		return;
 	}
 	p = &l->r->parts[l->r->parts_n++];
+	p->prefix = p->join = p->between = SLICE_EMPTY;
 	if (y->kind == YAML_SCALAR) {
 		int w = yaml_word(&l->at, y, words, "over");
 
@@ -368,6 +369,7 @@ recipe_load(const struct recipe **out, const char *file,
 	if (l.r == NULL)
 		return err_note(ERR_LIMIT, "%s is too large", file);
 	l.r->alg = HASH_NONE;
+	l.r->strip = SLICE_EMPTY;
 	if (!yaml_want(&l.at, node, YAML_MAP, "verify"))
 		return ERR_SYNTAX;
 	(void)yaml_known(&l.at, node, known, "verify");
