@@ -3,6 +3,8 @@
  * and 4231 (HMAC), the GCM specification's test case 16, RFC 3720 (CRC-32C),
  * RFC 4648 (encodings).
  */
+#include <pthread.h>
+
 #include "broker/base/crypt.h"
 #include "tests/unit/t.h"
 
@@ -289,5 +291,43 @@ T(equality)
 	CHECK(secret_eq(SLICE_EMPTY, SLICE_EMPTY));
 }
 
+/* Each thread's own contexts, one set of algorithms for all: the thread
+ * sanitizer's business. */
+static void *
+hash_away(void *out)
+{
+	uint8_t sum[HASH_MAX], want[32];
+	struct hmac_key *k;
+	int wrong = 0;
+
+	sha256(SLICE_LIT("abc"), want);
+	wrong += hmac_key_new(&k, SLICE_LIT("key")) != ERR_OK;
+	for (int i = 0; i < 100 && wrong == 0; i++) {
+		wrong += hash(HASH_SHA256, SLICE_LIT("abc"), sum) != ERR_OK ||
+			 memcmp(sum, want, 32) != 0;
+		wrong += hmac(HASH_SHA1, SLICE_LIT("k"), SLICE_LIT("d"), sum) !=
+			 ERR_OK;
+		hmac_key_sum(k, SLICE_LIT("d"), sum);
+		wrong += crc32c(0, "123456789", 9) != 0xe3069283;
+		random_bytes(sum, sizeof(sum));
+	}
+	hmac_key_free(k);
+	*(int *)out = wrong;
+	return NULL;
+}
+
+T(threads)
+{
+	pthread_t t[4];
+	int wrong[4] = {1, 1, 1, 1};
+
+	for (int i = 0; i < 4; i++)
+		CHECK(pthread_create(&t[i], NULL, hash_away, &wrong[i]) == 0);
+	for (int i = 0; i < 4; i++) {
+		CHECK(pthread_join(t[i], NULL) == 0);
+		CHECK(wrong[i] == 0);
+	}
+}
+
 T_MAIN(T_RUN(hashes) T_RUN(hmacs) T_RUN(gcm_vector) T_RUN(seal_round_trip)
-	T_RUN(crc) T_RUN(base64) T_RUN(hexes) T_RUN(equality))
+	T_RUN(crc) T_RUN(base64) T_RUN(hexes) T_RUN(equality) T_RUN(threads))

@@ -3,6 +3,7 @@
  * the southern half, of half hours and of no rule, times far beyond the table;
  * and TZif files made here that lie about themselves.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -409,6 +410,33 @@ T(made_files)
 	CHECK(system(rm) == 0);
 }
 
+/* All ask for the same zones at once; each is loaded once. */
+static void *
+ask(void *out)
+{
+	static const char *const names[] = {
+	    "Asia/Tokyo", "Europe/Oslo", "Europe/Tallinn", "America/Lima"};
+	const struct zone **z = out;
+
+	for (int i = 0; i < 4; i++)
+		if (zone_get(slice_str(names[i]), &z[i]) == ERR_OK)
+			(void)offset(z[i], INT64_C(1770000000));
+	return NULL;
+}
+
+T(threads)
+{
+	const struct zone *z[4][4] = {{NULL}};
+	pthread_t t[4];
+
+	for (int i = 0; i < 4; i++)
+		CHECK(pthread_create(&t[i], NULL, ask, z[i]) == 0);
+	for (int i = 0; i < 4; i++)
+		CHECK(pthread_join(t[i], NULL) == 0);
+	for (int i = 1; i < 4; i++)
+		CHECK(memcmp(z[0], z[i], sizeof(z[0])) == 0 && z[i][0] != NULL);
+}
+
 T_MAIN(T_RUN(helsinki) T_RUN(other_zones) T_RUN(there_and_back) T_RUN(texts)
 	T_RUN(no_times) T_RUN(patterns) T_RUN(calendar) T_RUN(names)
-	    T_RUN(made_files))
+	    T_RUN(made_files) T_RUN(threads))
