@@ -180,7 +180,6 @@ run_path(struct eval *e, const struct expr *x, struct val *out)
 	const struct var *v = x->var;
 	const struct slot *s;
 	const struct val *base = &e->vars[v->id];
-	struct val odd;
 	uint8_t c;
 
 	if (v->kind == VAR_LET && !e->bound[v->id]) {
@@ -199,13 +198,8 @@ run_path(struct eval *e, const struct expr *x, struct val *out)
 		*out = VAL_ABSENT;
 		return ERR_OK;
 	}
-	if (s->n == SLOT_ODD) {
-		TRY(val_read(e, x, s->p, (uint32_t)(base->p + base->n - s->p),
-		    &type_any, &odd));
-		return fail_at(e, x, ERR_TYPE,
-		    "a map is wanted above its last part, and there stands %s",
-		    val_name(&odd));
-	}
+	if (s->n == SLOT_ODD) /* step by step, for which part it is */
+		return run_steps(e, x, *base, 0, out);
 	if (x->rest == x->steps_n)
 		return val_read(e, x, s->p, s->n, x->read, out);
 	return run_steps(e, x, (struct val){.tag = V_RAW, .n = s->n, .p = s->p},
