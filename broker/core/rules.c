@@ -143,6 +143,10 @@ rules_answer(struct rules *r, const struct action *a)
 	if (r->was_n == RULES_CHANGES)
 		return err_note(
 		    ERR_LIMIT, "at most %d answers at a time", RULES_CHANGES);
+	e = ruleset_answer_check(
+	    r->core->rules, a->system, a->map, a->table, a->row);
+	if (e != ERR_OK)
+		return e;
 	buf_init(&answers, ANSWERS_MAX);
 	faults_init(&f);
 	e = answers_with(r, a, &answers);

@@ -326,12 +326,11 @@ load(struct ruleset *r, const struct config *c, struct slice answers,
 		return e;
 	if (f->count != had)
 		return err_note(ERR_CONFIG, "%zu faults", f->count - had);
-	if ((e = ruleset_answers(r, answers)) != ERR_OK)
+	if ((e = routes_make(r)) != ERR_OK ||
+	    (e = ruleset_answers(r, answers)) != ERR_OK)
 		return e;
 	for (size_t i = 0; i < r->systems_n; i++)
 		ruleset_rows_seal(&r->systems[i]);
-	if ((e = routes_make(r)) != ERR_OK)
-		return e;
 	return ruleset_bundle_make(r);
 }
 

@@ -45,6 +45,15 @@ enum err ruleset_load(struct ruleset **out, const struct config *c,
     struct slice answers, struct faults *f) MUST_CHECK;
 void ruleset_free(struct ruleset *r);
 
+/*
+ * Would this answer fit: is there such a table, and has the row its columns?
+ * ERR_NOTFOUND or ERR_TYPE with a note for the person who answers. Answers kept
+ * from before a pack changed its table are left out of a ruleset, so the table
+ * asks again.
+ */
+enum err ruleset_answer_check(const struct ruleset *r, struct slice system,
+    struct slice map, struct slice table, struct slice row) MUST_CHECK;
+
 const uint8_t *ruleset_hash(const struct ruleset *r); /* 32 bytes */
 /* Everything the hash covers as one msgpack value, to be kept beside the log.
  */

@@ -306,6 +306,62 @@ text_next(struct mp_in *in, struct slice *out)
 	return true;
 }
 
+/* A scalar, or as many of them as the table has columns. */
+static enum err
+row_check(const struct table *t, struct slice row)
+{
+	size_t want = t->columns_n > 0 ? t->columns_n : 1, count = 1;
+	struct mp_in in = mp_in(row);
+	struct mp v;
+	enum err e;
+
+	if ((e = mp_next(&in, &v)) != ERR_OK)
+		return e;
+	if (t->columns_n > 0 && v.type == MP_ARRAY) {
+		count = v.count;
+		if (count > 0 && count <= want &&
+		    (e = mp_next(&in, &v)) != ERR_OK)
+			return e;
+	}
+	for (size_t i = 0; count == want; i++) {
+		if (v.type != MP_STR && v.type != MP_INT && v.type != MP_UINT &&
+		    v.type != MP_DECIMAL && v.type != MP_BOOL)
+			return err_note(ERR_TYPE,
+			    "a row of table %.*s holds words and numbers only",
+			    SLICE_ARG(t->name));
+		if (i + 1 == want)
+			return ERR_OK;
+		if ((e = mp_next(&in, &v)) != ERR_OK)
+			return e;
+	}
+	if (t->columns_n == 0)
+		return err_note(ERR_TYPE, "a row of table %.*s is one word",
+		    SLICE_ARG(t->name));
+	return err_note(ERR_TYPE,
+	    "a row of table %.*s has %zu columns, from %.*s to %.*s; this has "
+	    "%zu",
+	    SLICE_ARG(t->name), want, SLICE_ARG(t->columns[0]),
+	    SLICE_ARG(t->columns[want - 1]), count);
+}
+
+enum err
+ruleset_answer_check(const struct ruleset *r, struct slice system,
+    struct slice map, struct slice table, struct slice row)
+{
+	const struct route *route = ruleset_route_find(r, system, map);
+	const struct program *p;
+
+	if (route == NULL)
+		return err_note(ERR_NOTFOUND, "system %.*s has no mapping %.*s",
+		    SLICE_ARG(system), SLICE_ARG(map));
+	p = route->map->program;
+	for (size_t i = 0; i < p->tables_n; i++)
+		if (slice_eq(p->tables[i].name, table))
+			return row_check(&p->tables[i], row);
+	return err_note(ERR_NOTFOUND, "mapping %.*s has no table %.*s",
+	    SLICE_ARG(map), SLICE_ARG(table));
+}
+
 static enum err
 answer_add(struct ruleset *r, struct mp_in *in)
 {
@@ -322,6 +378,8 @@ answer_add(struct ruleset *r, struct mp_in *in)
 	    mp_value(in, &value) != ERR_OK)
 		return err_note(ERR_SYNTAX,
 		    "an answer must be [system, map, table, key, row]");
+	if (ruleset_answer_check(r, system, map, table, value) != ERR_OK)
+		return ERR_OK; /* its table changed, or is gone: it asks */
 	for (size_t i = 0; i < r->systems_n; i++) {
 		if (!slice_eq(r->systems[i].name, system))
 			continue;

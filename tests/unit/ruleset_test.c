@@ -357,9 +357,56 @@ T(rows)
 	    "order:main/1042 {\"account\":\"2000\",\"rate\":0,\"number\":"
 	    "\"1\"}");
 	ruleset_free(r);
+	/* an answer that no longer fits is no row: it asks again */
+	buf_reset(&answers);
+	CHECK_OK(json_to_mp(S("[[\"ledger\",\"books.post\",\"account\","
+			      "\"gold\",\"5\"]]"),
+	    &answers, NULL));
+	r = good(over, buf_all(&answers));
+	CHECK_STR(POST(r, "gold"), "asks account gold");
+	ruleset_free(r);
 	CHECK_ERR(load(&r, over, S("\x01")), ERR_SYNTAX);
 	CHECK_ERR(load(&r, over, S("\x91\x91\xa1x")), ERR_SYNTAX);
 	buf_fini(&answers);
+}
+
+static enum err
+fits(struct ruleset *r, struct slice system, struct slice map,
+    struct slice table, const char *row)
+{
+	struct buf b;
+	enum err e;
+
+	buf_init(&b, 4096);
+	CHECK_OK(json_to_mp(slice_str(row), &b, NULL));
+	e = ruleset_answer_check(r, system, map, table, buf_all(&b));
+	buf_fini(&b);
+	return e;
+}
+
+T(answers)
+{
+	struct ruleset *r = good(conf, SLICE_EMPTY);
+	const struct slice l = S("ledger"), p = S("books.post"),
+			   a = S("account"), m = S("main"),
+			   o = S("shop.order-placed");
+
+	CHECK_OK(fits(r, l, p, a, "[\"1\", 2.5]"));
+	CHECK_OK(fits(r, m, o, S("method"), "\"card\""));
+	CHECK_ERR(fits(r, l, p, a, "[\"1\"]"), ERR_TYPE);
+	CHECK_STR(err_last(), "a row of table account has 2 columns, from "
+			      "account to rate; this has 1");
+	CHECK_ERR(fits(r, l, p, a, "[\"1\", 2, 3]"), ERR_TYPE);
+	CHECK_ERR(fits(r, l, p, a, "[]"), ERR_TYPE);
+	CHECK_ERR(fits(r, l, p, a, "\"1\""), ERR_TYPE);
+	CHECK_ERR(fits(r, l, p, a, "[\"1\", {}]"), ERR_TYPE);
+	CHECK_ERR(fits(r, l, p, a, "[[1], 2]"), ERR_TYPE);
+	CHECK_ERR(fits(r, m, o, S("method"), "[\"card\"]"), ERR_TYPE);
+	CHECK_ERR(fits(r, m, o, S("method"), "null"), ERR_TYPE);
+	CHECK_ERR(fits(r, l, p, S("acount"), "1"), ERR_NOTFOUND);
+	CHECK_ERR(fits(r, m, p, a, "1"), ERR_NOTFOUND);
+	CHECK_ERR(fits(r, S("x"), p, a, "1"), ERR_NOTFOUND);
+	ruleset_free(r);
 }
 
 T(rows_wrong)
@@ -551,5 +598,5 @@ clean(void)
 }
 
 T_MAIN(prepare(); T_RUN(routes) T_RUN(types) T_RUN(scopes) T_RUN(evaluates)
-	   T_RUN(rows) T_RUN(rows_wrong) T_RUN(all_faults) T_RUN(cycle)
-	       T_RUN(stray_emit) T_RUN(hash) clean())
+	   T_RUN(rows) T_RUN(answers) T_RUN(rows_wrong) T_RUN(all_faults)
+	       T_RUN(cycle) T_RUN(stray_emit) T_RUN(hash) clean())
