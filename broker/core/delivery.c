@@ -120,6 +120,7 @@ delivery_detach(struct delivery *d, struct session *who, bool clean)
 {
 	struct lane *l;
 	struct sub *s;
+	bool alone;
 	size_t at;
 
 	for (size_t i = 0; i < d->subs_n; i++) {
@@ -127,11 +128,12 @@ delivery_detach(struct delivery *d, struct session *who, bool clean)
 		if (s->session != who)
 			continue;
 		s->session = NULL;
+		alone = s->in_hand == 1;
 		at = 0;
 		while (
 		    s->in_hand > 0 && (l = table_each(&s->lanes, &at)) != NULL)
 			if (l->state == LANE_HAND)
-				lane_lost(d, l, !clean);
+				lane_lost(d, l, alone, !clean);
 	}
 }
 
@@ -439,7 +441,7 @@ delivery_pump(struct delivery *d)
 			    "in %lld ms",
 			    l->sub->name, (unsigned long long)l->seq,
 			    (long long)l->sub->patience_ms);
-			lane_lost(d, l, false);
+			lane_lost(d, l, l->sub->in_hand == 1, false);
 		}
 	}
 	for (size_t i = 0; i < d->subs_n; i++)

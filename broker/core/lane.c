@@ -185,10 +185,8 @@ lane_pass(struct delivery *d, struct lane *l, bool park, const char *text)
 }
 
 void
-lane_lost(struct delivery *d, struct lane *l, bool suspect)
+lane_lost(struct delivery *d, struct lane *l, bool alone, bool suspect)
 {
-	bool alone = l->sub->in_hand == 1;
-
 	l->again = true;
 	l->sub->lost++;
 	lane_leave(d, l);

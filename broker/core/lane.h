@@ -20,7 +20,7 @@ void lane_hand(struct delivery *d, struct lane *l, size_t bytes);
 /* As an open item of the index says. */
 void lane_take(struct delivery *d, struct lane *l, const struct open_item *it);
 /* In hand and lost: again, or parked when it was alone too often. */
-void lane_lost(struct delivery *d, struct lane *l, bool suspect);
+void lane_lost(struct delivery *d, struct lane *l, bool alone, bool suspect);
 /* Something to be recorded in the next turn; the lane stands still until
  * then. */
 void lane_pass(struct delivery *d, struct lane *l, bool park, const char *text);

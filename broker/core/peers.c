@@ -216,8 +216,6 @@ on_pub(struct daemon *d, struct session *s, struct bus_msg *m)
 		return;
 	}
 	s->next = (uint64_t)n + 1;
-	s->done = (uint64_t)n;
-	s->answer = true;
 	p = &d->pubs[d->pubs_n++];
 	*p = (struct pub){.from = s,
 	    .role = s->role,
@@ -236,6 +234,11 @@ peers_answer(struct daemon *d)
 	struct session *s;
 	struct buf h;
 
+	for (size_t i = 0; i < d->pubs_n; i++)
+		if ((s = d->pubs[i].from) != NULL && !d->pubs[i].refused) {
+			s->done = d->pubs[i].n;
+			s->answer = true;
+		}
 	for (size_t i = 0; i < d->sessions.n; i++) {
 		s = d->sessions.all[i];
 		if (!s->answer || s->over)

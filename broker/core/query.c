@@ -274,7 +274,7 @@ static const char *
 state_name(enum open_state s)
 {
 	static const char *const names[] = {
-	    "ready", "retry", "waits", "behind", "asks", "parked"};
+	    "ready", "retry", "wait", "behind", "ask", "parked"};
 
 	return s <= OPEN_PARKED ? names[s] : "unknown";
 }
