@@ -35,12 +35,12 @@ buf_room(struct buf *b, size_t n)
 
 	if (b->bad)
 		return NULL;
+	if (b->cap - b->n >= n && b->cap > 0)
+		return b->p + b->n; /* cap never exceeds max */
 	if (n > b->max || b->n > b->max - n) {
 		b->bad = true;
 		return NULL;
 	}
-	if (b->cap - b->n >= n && b->cap > 0)
-		return b->p + b->n;
 	cap = b->cap > 0 ? b->cap : 256;
 	while (cap - b->n < n)
 		cap = cap <= SIZE_MAX / 2 ? cap * 2 : b->n + n;

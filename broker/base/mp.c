@@ -65,7 +65,7 @@ long_head(const uint8_t *p, size_t left, uint64_t *len)
 }
 
 enum err
-mp_skip(struct mp_in *in)
+mp_skip_rest(struct mp_in *in)
 {
 	const uint8_t *p = in->p, *end = in->end;
 	uint64_t todo = 1, len;
@@ -79,6 +79,15 @@ mp_skip(struct mp_in *in)
 		if (todo > left)
 			return cut();
 		todo--;
+		/* Most items are short texts; that it is one is guessed well,
+		 * and then the next item need not wait for the table. */
+		if ((*p & 0xe0) == 0xa0) {
+			n = 1 + (size_t)(*p & 0x1f);
+			if (n > left)
+				return cut();
+			p += n;
+			continue;
+		}
 		n = shape[*p] & 0xff;
 		if (n > 0) {
 			if (n > left)

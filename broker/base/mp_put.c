@@ -7,10 +7,18 @@
 
 #include "broker/base/mp.h"
 
-static int
+/* Inlined into each packer below, where n is mostly known. */
+static inline int
 put(void *to, const char *p, size_t n)
 {
-	buf_put(to, p, n);
+	struct buf *b = to;
+
+	if (b->cap - b->n >= n && b->cap > 0 && !b->bad) {
+		memcpy(b->p + b->n, p, n);
+		b->n += n;
+	} else {
+		buf_put(b, p, n);
+	}
 	return 0;
 }
 
