@@ -377,21 +377,13 @@ apply_retry(struct daemon *d, const struct action *a)
 }
 
 static enum err
-apply_answer(struct daemon *d, struct action *a)
+apply_answer(struct daemon *d, const struct action *a)
 {
 	char sub[HOLD_SUB];
-	struct buf row;
 	enum err e;
 	int n;
 
-	buf_init(&row, FRAME_MAX);
-	e = ruleset_answer_fit(
-	    d->core.rules, a->system, a->map, a->table, a->row, &row);
-	if (e == ERR_OK)
-		a->row = batch_keep(&d->batch, buf_all(&row));
-	buf_fini(&row);
-	if (e == ERR_OK)
-		e = rules_answer(&d->rules, a);
+	e = rules_answer(&d->rules, a);
 	if (e != ERR_OK)
 		return e;
 	batch_action(&d->batch, a);

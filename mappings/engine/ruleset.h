@@ -84,12 +84,6 @@ const struct route *ruleset_route_find(
 bool ruleset_is_request(
     const struct ruleset *r, struct slice type, struct delivery_rule *rule);
 
-/* A person's answer as the table wants it: cells typed by its columns, where
- * texts may stand for numbers. ERR_NOTFOUND: no such table; ERR_TYPE. */
-enum err ruleset_answer_fit(const struct ruleset *r, struct slice system,
-    struct slice map, struct slice table, struct slice row,
-    struct buf *out) MUST_CHECK;
-
 /*
  * "order:1042" as written by `system` -> "order:shop/1042". What already has
  * the form this system would give it stays as it is. ERR_SYNTAX without a kind
