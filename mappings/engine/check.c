@@ -446,13 +446,27 @@ check_condition(struct lang *l, struct expr *x)
 	return operand(l, x, K_BOOL, K_BOOL);
 }
 
+static bool
+key_decimal(struct lang *l, const struct expr *x, const char *what)
+{
+	lang_fault(l, x,
+	    "no decimals in %s: 3.0 and 3.00 would be two; write text(.., "
+	    "places)",
+	    what);
+	return false;
+}
+
 bool
 check_text(struct lang *l, struct expr *x, const char *what, bool key)
 {
 	struct slice w = expr_words(x);
+	size_t i;
 
 	if (!check_expr(l, x) || !check_present(l, x))
 		return false;
+	for (i = 0; key && x->op == X_HOLES && i < x->n; i++)
+		if (x->args[i].x->type->kind == K_DEC)
+			return key_decimal(l, x->args[i].x, what);
 	switch (x->type->kind) {
 	case K_MAP:
 	case K_LIST:
@@ -461,14 +475,7 @@ check_text(struct lang *l, struct expr *x, const char *what, bool key)
 		    SLICE_ARG(w), type_name(x->type->kind));
 		return false;
 	case K_DEC:
-		if (key) {
-			lang_fault(l, x,
-			    "no decimals in %s: 3.0 and 3.00 would be two; "
-			    "write text(.., places)",
-			    what);
-			return false;
-		}
-		return true;
+		return !key || key_decimal(l, x, what);
 	default:
 		return true;
 	}

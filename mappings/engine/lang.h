@@ -342,6 +342,7 @@ struct emit {
 };
 
 struct join_read {
+	const char *part; /* "join order", for messages */
 	struct expr *key;
 	bool stored; /* $event.subject: already in stored form */
 	struct var *var;

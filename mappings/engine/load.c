@@ -197,6 +197,10 @@ load_join(
 	const struct schema *s = NULL;
 	const struct type *t = &type_any;
 
+	char part[80];
+
+	snprintf(part, sizeof(part), "join %.*s", SLICE_ARG(y->key->text));
+	r->part = (const char *)lang_copy(l, slice_str(part)).p;
 	j->name = y->key->text;
 	j->line = y->key->line;
 	r->src = expr_source(l, y->key);

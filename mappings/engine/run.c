@@ -73,22 +73,31 @@ stored(struct eval *e, const struct expr *x, struct slice written,
 	return ERR_OK;
 }
 
+/* A decimal whose type was not known at load. */
+static enum err
+no_decimal(struct eval *e, const struct expr *x)
+{
+	struct val v;
+
+	if (x->type->kind != K_ANY)
+		return ERR_OK;
+	TRY(run_expr(e, x, &v));
+	if (v.tag == V_DEC || v.tag == V_WIDE)
+		return fail_at(e, x, ERR_TYPE,
+		    "no decimals in a key: 3.0 and 3.00 would be two; write "
+		    "text(.., places)");
+	return ERR_OK;
+}
+
 /* A key's text: no decimals, not empty, not long. */
 static enum err
 key_text(struct eval *e, const struct expr *x, struct slice *out)
 {
-	struct val v;
 	uint16_t i;
 
-	/* the type of a hole may be known only now */
-	for (i = 0; x->op == X_HOLES && i < x->n; i++) {
-		if (x->args[i].x->type->kind != K_ANY)
-			continue;
-		TRY(run_expr(e, x->args[i].x, &v));
-		if (v.tag == V_DEC || v.tag == V_WIDE)
-			return fail_at(e, x->args[i].x, ERR_TYPE,
-			    "no decimals in a key; write text(.., places)");
-	}
+	TRY(no_decimal(e, x));
+	for (i = 0; x->op == X_HOLES && i < x->n; i++)
+		TRY(no_decimal(e, x->args[i].x));
 	TRY(run_text(e, x, out));
 	if (out->n == 0)
 		return fail_at(e, x, ERR_RANGE, "this is empty");
@@ -528,7 +537,7 @@ run_all(struct eval *e, bool *go)
 	if (!*go)
 		return ERR_OK;
 	for (i = 0; i < p->joins_n; i++) {
-		e->part = "join";
+		e->part = p->joins[i].part;
 		TRY(run_join(e, &e->map->joins[i], &p->joins[i]));
 	}
 	if (!p->when_first)
