@@ -87,7 +87,7 @@ keyset_tag(const uint8_t *p, size_t n, size_t readable)
 	if (n >= 8) {
 		memcpy(&a, p, 8);
 		memcpy(&b, p + n - 8, 8);
-	} else if (readable >= 8) {
+	} else if (readable >= 8 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) {
 		memcpy(&a, p, 8);
 		a &= (UINT64_C(1) << (8 * n)) - 1;
 	} else {

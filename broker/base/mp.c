@@ -339,7 +339,7 @@ is_ascii(const uint8_t *p, size_t n, const uint8_t *end)
 	uint64_t all = 0, w;
 
 	if (n < 8) {
-		if (end - p < 8)
+		if (end - p < 8 || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
 			return false; /* by the long way, then */
 		memcpy(&w, p, 8);
 		all = w & ((UINT64_C(1) << (8 * n)) - 1);
