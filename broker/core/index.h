@@ -40,7 +40,8 @@ enum err index_fact(struct index *ix, struct slice source, struct slice id,
 
 /* ---- subjects ---- */
 /* Sequences of the last revisions (not withdrawn) of facts of `type` at
- * `subject`, ascending, those with seq < before; at most max. */
+ * `subject`, ascending, as of records with seq < before; the newest max of
+ * them. Only the last 20,000 records of that type there are looked at. */
 enum err index_at(struct index *ix, struct slice type, struct slice subject,
     uint64_t before, uint64_t *out, size_t max, size_t *n) MUST_CHECK;
 /* The subject a ref names; ERR_NOTFOUND. */
@@ -81,7 +82,8 @@ struct open_item {
 	bool wait_by_ref;
 };
 /* All open items of a sub (empty: all subs) with seq > after, ascending, at
- * most max, for filling queues; slices live in `a`. */
+ * most max, for filling queues; slices live in `a`. With all subs, the items of
+ * the last sequence are all there, even beyond max. */
 enum err index_open_items(struct index *ix, struct slice sub, uint64_t after,
     size_t max, struct arena *a, struct open_item **out, size_t *n) MUST_CHECK;
 /* The open items of one sub and subject, ascending. */
@@ -96,7 +98,9 @@ struct index_counts {
 	uint64_t ready, retry, wait, behind, ask, parked; /* open items */
 	uint64_t settled; /* deliveries completed ok */
 };
+/* Any thread. `duplicates` counts index_duplicate() since the start. */
 void index_counts(struct index *ix, struct index_counts *out);
+void index_duplicate(struct index *ix);
 
 /* ---- the last state of systems and rules, from ACTION records ---- */
 /* "live", "paused" or "" for a system nobody acted on. */

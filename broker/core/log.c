@@ -279,7 +279,8 @@ load_segments(struct log *l, const uint64_t *firsts, size_t n)
 		*s = (struct segment){.first = firsts[i]};
 		if (i == 0)
 			l->segs_n = 1; /* whose id the others must have */
-		e = open_segment(l, s, i + 1 < n ? O_RDONLY : O_RDWR, &fd);
+		e = open_segment(
+		    l, s, i + 1 < n || l->read_only ? O_RDONLY : O_RDWR, &fd);
 		if (e != ERR_OK)
 			return e;
 		l->segs_n = i + 1;
@@ -341,14 +342,18 @@ start(struct log *l)
 	size_t n;
 	enum err e;
 
-	e = dir_make(l->dir);
+	e = l->read_only ? ERR_OK : dir_make(l->dir);
 	if (e == ERR_OK)
-		e = log_list(l->dir, true, &firsts, &n);
+		e = log_list(l->dir, !l->read_only, &firsts, &n);
 	if (e != ERR_OK)
 		return e;
+	if (n == 0 && l->read_only) {
+		free(firsts);
+		return err_note(ERR_NOTFOUND, "%s holds no journal", l->dir);
+	}
 	e = n > 0 ? load_segments(l, firsts, n) : first_segment(l);
 	free(firsts);
-	if (e != ERR_OK)
+	if (e != ERR_OK || l->read_only)
 		return e;
 	l->reserve = have(l, "reserve");
 	if (!l->reserve) {
@@ -363,29 +368,25 @@ start(struct log *l)
 	return spare_start(l);
 }
 
-enum err
-log_open_sized(
-    struct log **out, const char *dir, enum survives need, uint64_t seg_bytes)
+static enum err
+open_with(struct log **out, const char *dir, uint64_t seg_bytes, bool read_only)
 {
 	struct log *l;
 	enum err e;
 
-	if (need > SURVIVES_POWER_LOSS)
-		return err_note(ERR_STATE,
-		    "segments on one disk do not survive the loss of the "
-		    "machine");
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return err_note(ERR_NOMEM, "no memory for the log");
 	l->os = &os_real;
 	l->fd = l->lock_fd = -1;
 	l->seg_bytes = seg_bytes;
+	l->read_only = read_only;
 	pthread_mutex_init(&l->mu, NULL);
 	pthread_mutex_init(&l->spare_mu, NULL);
 	pthread_cond_init(&l->spare_cond, NULL);
 	e = join(dir, "log", l->dir);
 	if (e == ERR_OK)
-		e = log_lock(dir, true, &l->lock_fd);
+		e = log_lock(dir, !read_only, &l->lock_fd);
 	if (e == ERR_OK)
 		e = start(l);
 	if (e != ERR_OK) {
@@ -397,9 +398,32 @@ log_open_sized(
 }
 
 enum err
+log_open_sized(
+    struct log **out, const char *dir, enum survives need, uint64_t seg_bytes)
+{
+	if (need > SURVIVES_POWER_LOSS)
+		return err_note(ERR_STATE,
+		    "segments on one disk do not survive the loss of the "
+		    "machine");
+	return open_with(out, dir, seg_bytes, false);
+}
+
+enum err
 log_open(struct log **out, const char *dir, enum survives need)
 {
 	return log_open_sized(out, dir, need, SEG_BYTES);
+}
+
+enum err
+log_open_read(struct log **out, const char *dir)
+{
+	return open_with(out, dir, SEG_BYTES, true);
+}
+
+const uint8_t *
+log_id(const struct log *l)
+{
+	return l->segs[0].head.id;
 }
 
 void
@@ -584,8 +608,10 @@ log_append(struct log *l, const struct turn *t, int64_t now, uint64_t *seq0)
 	if (t->bytes.bad || size > l->seg_bytes - SEG_HEAD)
 		return err_note(
 		    ERR_LIMIT, "a turn has more than %d bytes", TURN_MAX);
-	if (t->count == 0)
-		return err_note(ERR_STATE, "a turn without records");
+	if (t->count == 0 || l->read_only)
+		return err_note(ERR_STATE, "%s",
+		    l->read_only ? "the journal was opened to be read"
+				 : "a turn without records");
 	if (!l->reserve && !t->vital) {
 		e = renew_reserve(l);
 		if (e != ERR_OK)

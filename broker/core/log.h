@@ -41,6 +41,9 @@ void turn_add(struct turn *t, enum record_kind kind, struct slice body);
 enum err log_open(
     struct log **out, const char *dir, enum survives need) MUST_CHECK;
 void log_close(struct log *l); /* NULL is a no-op */
+/* For tools: the same, but nothing is changed and nothing can be appended. */
+enum err log_open_read(struct log **out, const char *dir) MUST_CHECK;
+const uint8_t *log_id(const struct log *l); /* 16 random bytes, for life */
 
 /*
  * Append one turn and wait for the disk. Sets *seq0 to its first sequence.

@@ -113,6 +113,7 @@ struct log {
 	int lock_fd;
 	int fd; /* the open segment */
 	bool dead;
+	bool read_only;
 	bool reserve;	  /* there is one */
 	int64_t tried_ns; /* when making the reserve failed last */
 	uint64_t dropped; /* of the open segment, from the page cache */

@@ -119,7 +119,7 @@ mend(struct tail *t)
 	if (end - t->at > frame_size(TURN_MAX))
 		return damaged(t, "more than one turn's bytes follow, to", end);
 	e = look_for_frames(t, end);
-	return e == ERR_OK ? cut(t, end) : e;
+	return e == ERR_OK && !t->l->read_only ? cut(t, end) : e;
 }
 
 enum err

@@ -1,0 +1,524 @@
+/*
+ * index_read - what the turn asks of facts, subjects and refs: the memtables
+ * first, the newest before the one on its way to the disk, then index.db; or
+ * the other way round where the first claim wins. A filter spares most looks
+ * into index.db.
+ */
+#include <stdlib.h>
+
+#include "broker/core/index_own.h"
+
+#define AT_ROWS 20000 /* records of one type at one subject looked at */
+
+/* ---- facts ---- */
+
+/* Does the record say that it is (source, id)? */
+static enum err
+is_fact(struct index *ix, uint64_t seq, struct slice source, struct slice id,
+    struct known *out, bool *yes)
+{
+	struct log_record rec;
+	struct event *ev = &ix->event;
+	enum err e = log_read(ix->reader, seq, &rec);
+
+	*yes = false;
+	if (e == ERR_OK && rec.kind == REC_EVENT)
+		e = event_read(rec.body, ev);
+	if (e != ERR_OK || rec.kind != REC_EVENT)
+		return e;
+	if (!slice_eq(ev->id, id) || !slice_eq(ev->source, source))
+		return ERR_OK;
+	*yes = true;
+	*out = (struct known){
+	    .seq = seq, .revision = ev->revision, .withdrawn = ev->withdrawn};
+	if (ev->digest.n == 32)
+		memcpy(out->digest, ev->digest.p, 32);
+	return ERR_OK;
+}
+
+static enum err
+fact_in_table(struct index *ix, const struct memtable *m, uint64_t h,
+    struct slice source, struct slice id, struct known *out, bool *yes)
+{
+	uint32_t at = mt_find(m, h);
+	enum err e = ERR_OK;
+
+	for (; at != MT_NONE && !*yes && e == ERR_OK; at = mt_older(m, at))
+		e = is_fact(
+		    ix, m->event[m->post[at].ref].seq, source, id, out, yes);
+	return e;
+}
+
+static enum err
+fact_in_gen(struct index *ix, int gen, uint64_t h, struct slice source,
+    struct slice id, struct known *out, bool *yes)
+{
+	sqlite3_stmt *s = idb_stmt(&ix->read, Q_FACT);
+	enum err e = ERR_OK;
+	int rc = SQLITE_DONE;
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	sqlite3_bind_int64(s, 1, gen);
+	sqlite3_bind_int64(s, 2, (int64_t)h);
+	while (e == ERR_OK && !*yes && (rc = sqlite3_step(s)) == SQLITE_ROW)
+		e = is_fact(ix, (uint64_t)sqlite3_column_int64(s, 0), source,
+		    id, out, yes);
+	if (e == ERR_OK && !*yes && rc != SQLITE_DONE)
+		e = idb_failed(&ix->read, s);
+	sqlite3_reset(s);
+	return e;
+}
+
+enum err
+index_fact(
+    struct index *ix, struct slice source, struct slice id, struct known *out)
+{
+	uint64_t h = mt_hash2(&ix->seed, MT_FACT, source, id);
+	bool yes = false;
+	enum err e;
+
+	pthread_mutex_lock(&ix->mu);
+	e = fact_in_table(ix, ix->active, h, source, id, out, &yes);
+	if (e == ERR_OK && !yes)
+		e = fact_in_table(ix, ix->sealed, h, source, id, out, &yes);
+	for (int g = bloom_newest(ix->bloom); g >= 0 && e == ERR_OK && !yes;
+	     g--)
+		if (bloom_has(ix->bloom, g, h))
+			e = fact_in_gen(ix, g, h, source, id, out, &yes);
+	pthread_mutex_unlock(&ix->mu);
+	return e == ERR_OK && !yes ? err_note(ERR_NOTFOUND, "never seen") : e;
+}
+
+/* ---- subjects ---- */
+
+/* Facts already met on the way back in time: their newer revision counts. */
+struct seen {
+	uint64_t small[64], *slot;
+	size_t n, cap;
+};
+
+static enum err
+seen_add(struct seen *s, uint64_t fact, bool *was)
+{
+	uint64_t *slot;
+	size_t cap, i;
+
+	fact |= 1; /* 0 is an empty slot */
+	if (s->n * 2 >= s->cap) {
+		cap = s->cap * 2;
+		slot = calloc(cap, sizeof(*slot));
+		if (slot == NULL)
+			return err_note(ERR_NOMEM, "no memory for a join");
+		for (size_t k = 0; k < s->cap; k++) {
+			if (s->slot[k] == 0)
+				continue;
+			for (i = s->slot[k] >> 20 & (cap - 1); slot[i] != 0;)
+				i = (i + 1) & (cap - 1);
+			slot[i] = s->slot[k];
+		}
+		if (s->slot != s->small)
+			free(s->slot);
+		s->slot = slot;
+		s->cap = cap;
+	}
+	*was = false;
+	for (i = fact >> 20 & (s->cap - 1); s->slot[i] != 0;
+	     i = (i + 1) & (s->cap - 1))
+		if (s->slot[i] == fact) {
+			*was = true;
+			return ERR_OK;
+		}
+	s->slot[i] = fact;
+	s->n++;
+	return ERR_OK;
+}
+
+struct at {
+	struct seen seen;
+	uint64_t before, *out;
+	size_t n, max;
+};
+
+static enum err
+at_row(struct at *a, uint64_t seq, uint64_t fact, bool withdrawn)
+{
+	bool was;
+	enum err e;
+
+	if (seq >= a->before || a->n == a->max)
+		return ERR_OK;
+	e = seen_add(&a->seen, fact, &was);
+	if (e == ERR_OK && !was && !withdrawn)
+		a->out[a->n++] = seq;
+	return e;
+}
+
+static enum err
+at_table(struct index *ix, const struct memtable *m, struct slice type,
+    struct slice subject, struct at *a)
+{
+	uint32_t i = mt_find(m, mt_hash2(&ix->seed, MT_AT, subject, type));
+	enum err e = ERR_OK;
+
+	for (; i != MT_NONE && e == ERR_OK; i = mt_older(m, i)) {
+		const struct mt_event *v = &m->event[m->post[i].ref];
+
+		if (slice_eq(v->subject, subject) && slice_eq(v->type, type))
+			e = at_row(a, v->seq, v->fact, v->withdrawn);
+	}
+	return e;
+}
+
+static bool
+known_subject(struct index *ix, struct slice subject)
+{
+	return bloom_has_any(
+	    ix->bloom, mt_hash2(&ix->seed, MT_SUBJECT, subject, SLICE_EMPTY));
+}
+
+static enum err
+at_rows(struct index *ix, struct slice type, struct slice subject, struct at *a)
+{
+	sqlite3_stmt *s = idb_stmt(&ix->read, Q_AT);
+	enum err e = ERR_OK;
+	int rc = SQLITE_DONE;
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	idb_text(s, 1, name_last(subject));
+	idb_text(s, 2, name_head(subject));
+	idb_text(s, 3, type);
+	sqlite3_bind_int64(
+	    s, 4, a->before > INT64_MAX ? INT64_MAX : (int64_t)a->before);
+	for (int i = 0; i < AT_ROWS && a->n < a->max && e == ERR_OK; i++) {
+		rc = sqlite3_step(s);
+		if (rc != SQLITE_ROW)
+			break;
+		e = at_row(a, (uint64_t)sqlite3_column_int64(s, 0),
+		    (uint64_t)sqlite3_column_int64(s, 1),
+		    sqlite3_column_int(s, 2) != 0);
+	}
+	if (e == ERR_OK && rc != SQLITE_ROW && rc != SQLITE_DONE)
+		e = idb_failed(&ix->read, s);
+	sqlite3_reset(s);
+	return e;
+}
+
+enum err
+index_at(struct index *ix, struct slice type, struct slice subject,
+    uint64_t before, uint64_t *out, size_t max, size_t *n)
+{
+	struct at a = {.before = before, .out = out, .max = max};
+	enum err e;
+
+	a.seen.slot = a.seen.small;
+	a.seen.cap = sizeof(a.seen.small) / sizeof(a.seen.small[0]);
+	pthread_mutex_lock(&ix->mu);
+	e = at_table(ix, ix->active, type, subject, &a);
+	if (e == ERR_OK)
+		e = at_table(ix, ix->sealed, type, subject, &a);
+	if (e == ERR_OK && a.n < max && known_subject(ix, subject))
+		e = at_rows(ix, type, subject, &a);
+	pthread_mutex_unlock(&ix->mu);
+	if (a.seen.slot != a.seen.small)
+		free(a.seen.slot);
+	for (size_t i = 0; i < a.n / 2; i++) {
+		uint64_t v = out[i];
+
+		out[i] = out[a.n - 1 - i];
+		out[a.n - 1 - i] = v;
+	}
+	*n = a.n;
+	return e;
+}
+
+static enum err
+slot_row(struct index *ix, struct slice subject, uint32_t *slot)
+{
+	sqlite3_stmt *s = idb_stmt(&ix->read, Q_SLOT);
+	enum err e;
+	int rc;
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	idb_text(s, 1, name_last(subject));
+	idb_text(s, 2, name_head(subject));
+	rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW)
+		*slot = (uint32_t)sqlite3_column_int64(s, 0);
+	e = rc == SQLITE_ROW ? ERR_OK
+	    : rc == SQLITE_DONE
+		? err_note(ERR_NOTFOUND, "a subject without a key")
+		: idb_failed(&ix->read, s);
+	sqlite3_reset(s);
+	return e;
+}
+
+enum err
+index_slot(struct index *ix, struct slice subject, uint32_t *slot)
+{
+	uint64_t h = mt_hash2(&ix->seed, MT_SUBJECT, subject, SLICE_EMPTY);
+	struct memtable *tables[2];
+	bool found = false;
+	enum err e = ERR_OK;
+
+	pthread_mutex_lock(&ix->mu);
+	/* The oldest says it: a subject keeps its first slot. */
+	tables[0] = ix->sealed;
+	tables[1] = ix->active;
+	if (known_subject(ix, subject)) {
+		e = slot_row(ix, subject, slot);
+		found = e == ERR_OK;
+		if (e == ERR_NOTFOUND)
+			e = ERR_OK;
+	}
+	for (int t = 0; t < 2 && !found && e == ERR_OK; t++) {
+		const struct memtable *m = tables[t];
+		uint32_t at = mt_find(m, h);
+
+		for (; at != MT_NONE; at = mt_older(m, at)) {
+			const struct mt_event *v = &m->event[m->post[at].ref];
+
+			if (slice_eq(v->subject, subject)) {
+				*slot = v->slot;
+				found = true;
+			}
+		}
+	}
+	pthread_mutex_unlock(&ix->mu);
+	return e == ERR_OK && !found
+		   ? err_note(ERR_NOTFOUND, "a subject without a key")
+		   : e;
+}
+
+uint32_t
+index_slot_max(struct index *ix)
+{
+	uint32_t max;
+
+	pthread_mutex_lock(&ix->mu);
+	max = ix->slot_max;
+	pthread_mutex_unlock(&ix->mu);
+	return max;
+}
+
+static enum err
+ref_row(
+    struct index *ix, struct slice ref, struct arena *a, struct slice *subject)
+{
+	sqlite3_stmt *s = idb_stmt(&ix->read, Q_REF);
+	enum err e;
+	int rc;
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	idb_text(s, 1, name_last(ref));
+	idb_text(s, 2, name_head(ref));
+	rc = sqlite3_step(s);
+	e = rc == SQLITE_ROW	? arena_copy(a, idb_column(s, 0), subject)
+	    : rc == SQLITE_DONE ? ERR_NOTFOUND
+				: idb_failed(&ix->read, s);
+	sqlite3_reset(s);
+	return e;
+}
+
+enum err
+index_ref(
+    struct index *ix, struct slice ref, struct arena *a, struct slice *subject)
+{
+	uint64_t h = mt_hash2(&ix->seed, MT_REF, ref, SLICE_EMPTY);
+	struct memtable *tables[2];
+	enum err e;
+
+	pthread_mutex_lock(&ix->mu);
+	tables[0] = ix->sealed;
+	tables[1] = ix->active;
+	e = ref_row(ix, ref, a, subject); /* the first claim wins */
+	for (int t = 0; t < 2 && e == ERR_NOTFOUND; t++) {
+		const struct memtable *m = tables[t];
+		uint32_t at = mt_find(m, h);
+
+		for (; at != MT_NONE && e == ERR_NOTFOUND;
+		     at = mt_older(m, at)) {
+			const struct mt_ref *r = &m->ref[m->post[at].ref];
+
+			if (slice_eq(r->ref, ref))
+				e = arena_copy(a, r->subject, subject);
+		}
+	}
+	pthread_mutex_unlock(&ix->mu);
+	return e == ERR_NOTFOUND
+		   ? err_note(e, "nothing is named %.*s", SLICE_ARG(ref))
+		   : e;
+}
+
+/* ---- dependents ---- */
+
+struct dependents {
+	struct arena *arena;
+	struct dependent *p;
+	size_t n, cap;
+};
+
+static enum err
+dep_add(struct dependents *d, uint64_t input, struct slice map)
+{
+	struct dependent *p;
+
+	if (d->n == d->cap) {
+		d->cap = d->cap > 0 ? d->cap * 2 : 16;
+		p = realloc(d->p, d->cap * sizeof(*p));
+		if (p == NULL)
+			return err_note(ERR_NOMEM, "no memory for dependents");
+		d->p = p;
+	}
+	d->p[d->n].input = input;
+	return arena_copy(d->arena, map, &d->p[d->n++].map);
+}
+
+static int
+dep_cmp(const void *a, const void *b)
+{
+	const struct dependent *x = a, *y = b;
+
+	return x->input != y->input
+		   ? (x->input > y->input) - (x->input < y->input)
+		   : slice_cmp(x->map, y->map);
+}
+
+static enum err
+dep_rows(struct index *ix, uint64_t read_seq, struct dependents *d)
+{
+	sqlite3_stmt *s = idb_stmt(&ix->read, Q_DEP);
+	enum err e = ERR_OK;
+	int rc = SQLITE_DONE;
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	sqlite3_bind_int64(s, 1, (int64_t)read_seq);
+	while (e == ERR_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
+		e = dep_add(
+		    d, (uint64_t)sqlite3_column_int64(s, 0), idb_column(s, 1));
+	if (e == ERR_OK && rc != SQLITE_DONE)
+		e = idb_failed(&ix->read, s);
+	sqlite3_reset(s);
+	return e;
+}
+
+enum err
+index_dependents(struct index *ix, uint64_t read_seq, struct arena *a,
+    struct dependent **out, size_t *n)
+{
+	uint64_t h = mt_hash_n(&ix->seed, MT_DEP, SLICE_EMPTY, read_seq);
+	struct dependents d = {.arena = a};
+	struct memtable *tables[2];
+	enum err e;
+
+	*out = NULL;
+	*n = 0;
+	pthread_mutex_lock(&ix->mu);
+	tables[0] = ix->active;
+	tables[1] = ix->sealed;
+	e = dep_rows(ix, read_seq, &d);
+	for (int t = 0; t < 2; t++) {
+		const struct memtable *m = tables[t];
+		uint32_t at = mt_find(m, h);
+
+		for (; at != MT_NONE && e == ERR_OK; at = mt_older(m, at))
+			if (m->dep[m->post[at].ref].read == read_seq)
+				e = dep_add(&d, m->dep[m->post[at].ref].input,
+				    m->dep[m->post[at].ref].map);
+	}
+	pthread_mutex_unlock(&ix->mu);
+	if (e == ERR_OK && d.n > 0) {
+		size_t kept = 1;
+
+		qsort(d.p, d.n, sizeof(*d.p), dep_cmp);
+		for (size_t i = 1; i < d.n; i++)
+			if (dep_cmp(&d.p[i], &d.p[kept - 1]) != 0)
+				d.p[kept++] = d.p[i];
+		*out = arena_raw(a, kept * sizeof(**out));
+		if (*out != NULL) {
+			memcpy(*out, d.p, kept * sizeof(**out));
+			*n = kept;
+		} else {
+			e = err_note(ERR_LIMIT, "too many dependents at once");
+		}
+	}
+	free(d.p);
+	return e;
+}
+
+/* ---- the rest ---- */
+
+void
+index_counts(struct index *ix, struct index_counts *out)
+{
+	pthread_mutex_lock(&ix->mu);
+	*out = ix->counts;
+	pthread_mutex_unlock(&ix->mu);
+}
+
+void
+index_duplicate(struct index *ix)
+{
+	pthread_mutex_lock(&ix->mu);
+	ix->counts.duplicates++;
+	pthread_mutex_unlock(&ix->mu);
+}
+
+enum err
+index_system_state(struct index *ix, struct slice system, struct arena *a,
+    struct slice *state, struct slice *since)
+{
+	enum err e = ERR_OK;
+
+	*state = *since = SLICE_EMPTY;
+	pthread_mutex_lock(&ix->mu);
+	for (size_t i = 0; i < ix->systems_n; i++) {
+		if (!slice_eq(ix->systems[i].name, system))
+			continue;
+		e = arena_copy(a, ix->systems[i].state, state);
+		if (e == ERR_OK)
+			e = arena_copy(a, ix->systems[i].since, since);
+	}
+	pthread_mutex_unlock(&ix->mu);
+	return e;
+}
+
+enum err
+index_answers(struct index *ix, struct buf *out)
+{
+	pthread_mutex_lock(&ix->mu);
+	mp_put_array(out, (uint32_t)ix->answers_n);
+	for (size_t i = 0; i < ix->answers_n; i++) {
+		const struct answer *v = &ix->answers[i];
+
+		mp_put_array(out, 5);
+		mp_put_str(out, v->system);
+		mp_put_str(out, v->map);
+		mp_put_str(out, v->table);
+		mp_put_str(out, v->key);
+		if (v->row.n > 0)
+			buf_slice(out, v->row);
+		else
+			mp_put_nil(out);
+	}
+	pthread_mutex_unlock(&ix->mu);
+	return buf_check(out);
+}
+
+enum err
+index_ruleset(struct index *ix, uint8_t hash[32])
+{
+	bool has;
+
+	pthread_mutex_lock(&ix->mu);
+	has = ix->has_ruleset;
+	if (has)
+		memcpy(hash, ix->ruleset, 32);
+	pthread_mutex_unlock(&ix->mu);
+	return has ? ERR_OK
+		   : err_note(ERR_NOTFOUND, "no ruleset is in force yet");
+}

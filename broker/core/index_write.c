@@ -1,0 +1,409 @@
+/*
+ * index_write - how a memtable becomes rows: sorted by key, so that a batch
+ * touches each page once, all in one transaction with `applied`.
+ */
+#include <stdlib.h>
+
+#include "broker/core/index_own.h"
+
+/* Sorts places of an array: by a number that holds the key's beginning, and by
+ * the whole key where that is not enough. */
+struct place {
+	uint64_t key;
+	uint32_t i;
+};
+
+static uint64_t
+prefix(struct slice s)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		v = v << 8 | (i < s.n ? s.p[i] : 0);
+	return v;
+}
+
+static int
+cmp_names(struct slice a, struct slice b)
+{
+	int r = slice_cmp(name_last(a), name_last(b));
+
+	return r != 0 ? r : slice_cmp(name_head(a), name_head(b));
+}
+
+static int
+cmp_u64(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int
+by_key(const void *a, const void *b, void *arg)
+{
+	const struct place *x = a, *y = b;
+
+	(void)arg;
+	return x->key != y->key ? cmp_u64(x->key, y->key) : cmp_u64(x->i, y->i);
+}
+
+/* Facts as SQLite compares them: signed. */
+static uint64_t
+signed_order(uint64_t h)
+{
+	return h ^ UINT64_C(1) << 63;
+}
+
+static int
+by_at(const void *a, const void *b, void *arg)
+{
+	const struct place *x = a, *y = b;
+	const struct memtable *m = arg;
+	const struct mt_event *p = &m->event[x->i], *q = &m->event[y->i];
+	int r;
+
+	if (x->key != y->key)
+		return cmp_u64(x->key, y->key);
+	if (p->subject.p != q->subject.p) {
+		r = cmp_names(p->subject, q->subject);
+		if (r != 0)
+			return r;
+	}
+	r = slice_cmp(p->type, q->type);
+	return r != 0 ? r : cmp_u64(p->seq, q->seq);
+}
+
+static int
+by_ref(const void *a, const void *b, void *arg)
+{
+	const struct place *x = a, *y = b;
+	const struct memtable *m = arg;
+
+	if (x->key != y->key)
+		return cmp_u64(x->key, y->key);
+	return cmp_names(m->ref[x->i].ref, m->ref[y->i].ref);
+}
+
+static int
+by_item(const void *a, const void *b, void *arg)
+{
+	const struct place *x = a, *y = b;
+	const struct memtable *m = arg;
+	int r = slice_cmp(m->item[x->i].it.sub, m->item[y->i].it.sub);
+
+	return r != 0 ? r : cmp_u64(x->key, y->key);
+}
+
+static enum err
+write_facts(struct index *ix, const struct memtable *m, struct place *p)
+{
+	struct idb *d = &ix->write;
+	sqlite3_stmt *s = idb_stmt(d, W_FACT);
+	enum err e = ERR_OK;
+	int gen;
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	e = bloom_room(ix->bloom, 2 * m->event_n);
+	if (e != ERR_OK)
+		return e;
+	gen = bloom_newest(ix->bloom);
+	for (uint32_t i = 0; i < m->event_n; i++)
+		p[i] = (struct place){signed_order(m->event[i].fact), i};
+	qsort_r(p, m->event_n, sizeof(*p), by_key, NULL);
+	for (size_t i = 0; i < m->event_n && e == ERR_OK; i++) {
+		const struct mt_event *v = &m->event[p[i].i];
+
+		e = bloom_add(ix->bloom, v->fact);
+		if (e != ERR_OK)
+			break;
+		sqlite3_bind_int64(s, 1, gen);
+		sqlite3_bind_int64(s, 2, (int64_t)v->fact);
+		sqlite3_bind_int64(s, 3, (int64_t)v->seq);
+		e = idb_run(d, s);
+	}
+	return e;
+}
+
+static enum err
+write_slot(struct index *ix, struct slice subject, uint32_t slot)
+{
+	struct idb *d = &ix->write;
+	sqlite3_stmt *s = idb_stmt(d, W_SLOT);
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	idb_text(s, 1, name_last(subject));
+	idb_text(s, 2, name_head(subject));
+	sqlite3_bind_int64(s, 3, slot);
+	return idb_run(d, s);
+}
+
+static enum err
+know_subject(struct index *ix, struct slice subject)
+{
+	uint64_t h = mt_hash2(&ix->seed, MT_SUBJECT, subject, SLICE_EMPTY);
+
+	/* One that an older generation has needs no bits in this one. */
+	return bloom_has_any(ix->bloom, h) ? ERR_OK : bloom_add(ix->bloom, h);
+}
+
+static enum err
+write_at(struct index *ix, const struct memtable *m, struct place *p)
+{
+	struct idb *d = &ix->write;
+	sqlite3_stmt *s = idb_stmt(d, W_AT);
+	struct slice was = SLICE_EMPTY, slotted = SLICE_EMPTY;
+	enum err e = ERR_OK;
+	size_t n = 0;
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	for (uint32_t i = 0; i < m->event_n; i++)
+		if (m->event[i].subject.n > 0)
+			p[n++] = (struct place){
+			    prefix(name_last(m->event[i].subject)), i};
+	qsort_r(p, n, sizeof(*p), by_at, (void *)(uintptr_t)m);
+	for (size_t i = 0; i < n && e == ERR_OK; i++) {
+		const struct mt_event *v = &m->event[p[i].i];
+
+		if (!slice_eq(v->subject, was)) {
+			was = v->subject;
+			e = know_subject(ix, was);
+			if (e != ERR_OK)
+				break;
+		}
+		if (v->slot > 0 && !slice_eq(v->subject, slotted)) {
+			slotted = v->subject;
+			e = write_slot(ix, slotted, v->slot);
+			if (e != ERR_OK)
+				break;
+		}
+		idb_text(s, 1, name_last(v->subject));
+		idb_text(s, 2, name_head(v->subject));
+		idb_text(s, 3, v->type);
+		sqlite3_bind_int64(s, 4, (int64_t)v->seq);
+		sqlite3_bind_int64(s, 5, (int64_t)v->fact);
+		sqlite3_bind_int64(s, 6, v->withdrawn);
+		e = idb_run(d, s);
+	}
+	return e;
+}
+
+static enum err
+write_refs(struct index *ix, const struct memtable *m, struct place *p)
+{
+	struct idb *d = &ix->write;
+	sqlite3_stmt *s = idb_stmt(d, W_REF);
+	enum err e = ERR_OK;
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	for (uint32_t i = 0; i < m->ref_n; i++)
+		p[i] = (struct place){prefix(name_last(m->ref[i].ref)), i};
+	qsort_r(p, m->ref_n, sizeof(*p), by_ref, (void *)(uintptr_t)m);
+	for (size_t i = 0; i < m->ref_n && e == ERR_OK; i++) {
+		const struct mt_ref *v = &m->ref[p[i].i];
+
+		idb_text(s, 1, name_last(v->ref));
+		idb_text(s, 2, name_head(v->ref));
+		idb_text(s, 3, v->subject);
+		sqlite3_bind_int64(s, 4, (int64_t)v->seq);
+		e = idb_run(d, s);
+	}
+	return e;
+}
+
+static enum err
+write_deps(struct index *ix, const struct memtable *m, struct place *p)
+{
+	struct idb *d = &ix->write;
+	sqlite3_stmt *s = idb_stmt(d, W_DEP);
+	sqlite3_stmt *t = idb_stmt(d, W_ABOUT);
+	enum err e = ERR_OK;
+
+	if (s == NULL || t == NULL)
+		return ERR_CORRUPT;
+	for (uint32_t i = 0; i < m->dep_n; i++)
+		p[i] = (struct place){m->dep[i].read, i};
+	qsort_r(p, m->dep_n, sizeof(*p), by_key, NULL);
+	for (size_t i = 0; i < m->dep_n && e == ERR_OK; i++) {
+		const struct mt_dep *v = &m->dep[p[i].i];
+
+		sqlite3_bind_int64(s, 1, (int64_t)v->read);
+		sqlite3_bind_int64(s, 2, (int64_t)v->input);
+		idb_text(s, 3, v->map);
+		e = idb_run(d, s);
+	}
+	for (uint32_t i = 0; i < m->about_n; i++)
+		p[i] = (struct place){m->about[i].event, i};
+	qsort_r(p, m->about_n, sizeof(*p), by_key, NULL);
+	for (size_t i = 0; i < m->about_n && e == ERR_OK; i++) {
+		const struct mt_about *v = &m->about[p[i].i];
+
+		sqlite3_bind_int64(t, 1, (int64_t)v->event);
+		sqlite3_bind_int64(t, 2, (int64_t)v->seq);
+		e = idb_run(d, t);
+	}
+	return e;
+}
+
+static enum err
+write_item(struct idb *d, const struct mt_item *v)
+{
+	sqlite3_stmt *s =
+	    idb_stmt(d, v->state == MT_GONE ? W_ITEM_GONE : W_ITEM);
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	idb_text(s, 1, v->it.sub);
+	sqlite3_bind_int64(s, 2, (int64_t)v->it.seq);
+	if (v->state != MT_GONE) {
+		idb_text(s, 3, v->it.subject);
+		sqlite3_bind_int64(s, 4, (int64_t)v->it.settle);
+		sqlite3_bind_int64(s, 5, v->state);
+		sqlite3_bind_int64(s, 6, v->it.attempt);
+		sqlite3_bind_int64(s, 7, v->it.due);
+		idb_text(s, 8, v->it.wait_type);
+		idb_text(s, 9, v->it.wait_key);
+		sqlite3_bind_int64(s, 10, v->it.wait_by_ref);
+	}
+	return idb_run(d, s);
+}
+
+static enum err
+write_items(struct index *ix, const struct memtable *m, struct place *p)
+{
+	enum err e = ERR_OK;
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < m->item_n; i++)
+		if (m->item[i].state != MT_GONE || !m->item[i].born)
+			p[n++] = (struct place){m->item[i].it.seq, i};
+	qsort_r(p, n, sizeof(*p), by_item, (void *)(uintptr_t)m);
+	for (size_t i = 0; i < n && e == ERR_OK; i++)
+		e = write_item(&ix->write, &m->item[p[i].i]);
+	return e;
+}
+
+static enum err
+write_settings(struct index *ix, const struct memtable *m)
+{
+	struct idb *d = &ix->write;
+	sqlite3_stmt *s = idb_stmt(d, W_SYSTEM), *t = idb_stmt(d, W_ANSWER);
+	enum err e = ERR_OK;
+
+	if (s == NULL || t == NULL)
+		return ERR_CORRUPT;
+	for (size_t i = 0; i < m->system_n && e == ERR_OK; i++) {
+		const struct system_state *v = &m->system[i];
+
+		idb_text(s, 1, v->name);
+		idb_text(s, 2, v->state);
+		idb_text(s, 3, v->since);
+		e = idb_run(d, s);
+	}
+	for (size_t i = 0; i < m->answer_n && e == ERR_OK; i++) {
+		const struct answer *v = &m->answer[i];
+
+		idb_text(t, 1, v->system);
+		idb_text(t, 2, v->map);
+		idb_text(t, 3, v->table);
+		idb_text(t, 4, v->key);
+		idb_blob(t, 5, v->row);
+		e = idb_run(d, t);
+	}
+	return e;
+}
+
+static enum err
+write_bloom(struct index *ix)
+{
+	uint8_t *bits = malloc(BLOOM_CHUNK);
+	struct idb *d = &ix->write;
+	sqlite3_stmt *s = idb_stmt(d, W_BLOOM);
+	enum err e = ERR_OK;
+	int gen, chunk;
+
+	if (bits == NULL || s == NULL) {
+		free(bits);
+		return err_note(ERR_NOMEM, "no memory for a filter");
+	}
+	while (e == ERR_OK && bloom_changed(ix->bloom, &gen, &chunk, bits)) {
+		sqlite3_bind_int64(s, 1, gen);
+		sqlite3_bind_int64(s, 2, chunk);
+		idb_blob(s, 3, slice_of(bits, BLOOM_CHUNK));
+		e = idb_run(d, s);
+	}
+	free(bits);
+	if (e == ERR_OK)
+		e = idb_put_int(d, "bloom", (int64_t)bloom_count(ix->bloom));
+	return e;
+}
+
+static enum err
+write_meta(struct index *ix, const struct memtable *m)
+{
+	struct idb *d = &ix->write;
+	enum err e = idb_put_int(d, "applied", (int64_t)m->upto);
+	uint64_t v;
+
+	for (size_t i = 0; i < idb_counters_n && e == ERR_OK; i++) {
+		memcpy(&v, (const char *)&m->counts + idb_counters[i].at,
+		    sizeof(v));
+		e = idb_put_int(d, idb_counters[i].key, (int64_t)v);
+	}
+	if (e == ERR_OK)
+		e = idb_put_int(d, "slot_max", m->slot_max);
+	if (e == ERR_OK && m->has_ruleset)
+		e = idb_put_blob(d, "ruleset", slice_of(m->ruleset, 32));
+	return e;
+}
+
+static enum err
+write_all(struct index *ix, const struct memtable *m, struct place *p)
+{
+	enum err e = write_facts(ix, m, p);
+
+	if (e == ERR_OK)
+		e = write_at(ix, m, p);
+	if (e == ERR_OK)
+		e = write_refs(ix, m, p);
+	if (e == ERR_OK)
+		e = write_deps(ix, m, p);
+	if (e == ERR_OK)
+		e = write_items(ix, m, p);
+	if (e == ERR_OK && m->settings)
+		e = write_settings(ix, m);
+	if (e == ERR_OK)
+		e = write_bloom(ix);
+	return e == ERR_OK ? write_meta(ix, m) : e;
+}
+
+enum err
+idb_flush(struct index *ix, struct memtable *m)
+{
+	size_t most = m->event_n;
+	struct place *p;
+	enum err e;
+
+	most = m->ref_n > most ? m->ref_n : most;
+	most = m->dep_n > most ? m->dep_n : most;
+	most = m->about_n > most ? m->about_n : most;
+	most = m->item_n > most ? m->item_n : most;
+	p = malloc((most + 1) * sizeof(*p));
+	if (p == NULL)
+		return err_note(ERR_NOMEM, "no memory to write the index");
+	e = idb_exec(&ix->write, "BEGIN IMMEDIATE");
+	if (e == ERR_OK) {
+		e = write_all(ix, m, p);
+		if (e == ERR_OK)
+			e = idb_exec(&ix->write, "COMMIT");
+		if (e != ERR_OK) {
+			sqlite3_exec(
+			    ix->write.db, "ROLLBACK", NULL, NULL, NULL);
+			bloom_unsaved(ix->bloom);
+		}
+	}
+	free(p);
+	return e;
+}
