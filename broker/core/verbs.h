@@ -4,5 +4,7 @@
 
 /* vayla broker [vayla.yaml] */
 int broker_verb(int argc, char **argv);
+/* vayla verify [DATA]: log and index, while no broker runs */
+int verify_verb(int argc, char **argv);
 
 #endif

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "broker/base/config.h"
 #include "broker/base/opt.h"
 #include "broker/core/index.h"
 #include "broker/core/keys.h"
