@@ -7,6 +7,7 @@
 #include "broker/base/opt.h"
 #include "broker/base/yaml.h"
 #include "broker/cmd.h"
+#include "broker/core/verbs.h"
 #include "connectors/sdk/verbs.h"
 #include "connectors/sim/verbs.h"
 #include "mappings/engine/verbs.h"
@@ -25,6 +26,7 @@ static const struct {
     {"status", status_verb, "what runs, what waits"},
     {"tail", tail_verb, "the last events, and those that come (-f)"},
     {"inbox", inbox_verb, "what needs a person: list, answer, retry, skip"},
+    {"verify", verify_verb, "are journal and index whole? (broker stopped)"},
     {"console", console_verb, "a link to sign in to the console"},
     {"sim", sim_verb, "play a shop and its payment provider against it"},
     {"demo", demo_verb, "start everything and play a day: make run"},
