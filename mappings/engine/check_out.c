@@ -155,9 +155,10 @@ type_fits(const struct type *have, const struct type *want)
 	if (want->kind == K_MAP && want->shape != NULL && have->shape != NULL)
 		for (i = 0; i < want->shape->n; i++) {
 			h = shape_find(have->shape, want->shape->names[i]);
-			if (h == NULL
-				? want->shape->types[i]->absent != OPTIONAL
-				: !type_fits(h, want->shape->types[i]))
+			if ((h == NULL || h->absent == OPTIONAL) &&
+			    want->shape->types[i]->absent != OPTIONAL)
+				return false;
+			if (h != NULL && !type_fits(h, want->shape->types[i]))
 				return false;
 		}
 	return true;

@@ -327,6 +327,9 @@ read_rare(struct eval *e, const struct expr *x, const uint8_t *p, uint32_t n,
 			return val_of_dec(e, x, d, out);
 		}
 		return ERR_OK;
+	case MP_INT: /* written as uint64 */
+		*out = val_int(m.i);
+		return ERR_OK;
 	case MP_UINT:
 		return val_of_dec(e, x, (struct dec){(__int128)m.u, 0}, out);
 	case MP_FLOAT:
