@@ -33,6 +33,7 @@ struct receiver {
 	struct counts *counts; /* one a party, and the last for strays */
 	int64_t report_at;
 	bool draining;
+	bool published; /* in this step: the client has something to send */
 };
 
 /* Publications of one request that are not confirmed yet. */
@@ -257,6 +258,7 @@ publish(struct receiver *r, struct exchange *x, struct party *p,
 	    .r = r, .party = p, .door = door, .x = x, .open = 1};
 	x->user = w;
 	x->context = w; /* on_gone knows by it that there is one */
+	r->published = true;
 	for (size_t i = 0; i < in->pubs_n; i++) {
 		const struct intake_pub *pub = &in->pubs[i];
 		enum err e = client_publish(r->sdk->client,
@@ -427,6 +429,7 @@ receiver_step(void *self, int *next_ms)
 	struct receiver *r = self;
 	int64_t now = clock_mono();
 	struct buf b;
+	enum err e;
 
 	if (now >= r->report_at) {
 		r->report_at = now + REPORT_MS * NS_PER_MS;
@@ -438,7 +441,11 @@ receiver_step(void *self, int *next_ms)
 			client_report(r->sdk->client, buf_all(&b));
 		buf_fini(&b);
 	}
-	return server_step(r->server, next_ms);
+	r->published = false;
+	e = server_step(r->server, next_ms);
+	if (r->published)
+		*next_ms = 0; /* the client sends it in its next step */
+	return e;
 }
 
 static bool
