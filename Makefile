@@ -23,7 +23,9 @@ WARN := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow \
 HARDEN := -fstack-protector-strong -fPIE \
 	$(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 SANFLAGS := $(if $(filter address,$(SAN)),-fsanitize=address$(,)undefined \
-	-fno-sanitize-recover=all)$(if $(filter thread,$(SAN)),-fsanitize=thread)
+	-fno-sanitize-recover=all)$(if $(filter thread,$(SAN)),-fsanitize=thread)$(if \
+	$(filter fuzz,$(SAN)),-fsanitize=fuzzer-no-link$(,)address$(,)undefined \
+	-fno-sanitize-recover=all)
 OPT ?= $(if $(SAN),-O1,-O2) -g
 CFLAGS := -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) \
 	-fno-omit-frame-pointer $(DEFS) -I.
@@ -108,18 +110,18 @@ fresh: ## both commands in a Debian 12 made for it, from a clean clone (root)
 	@deploy/need.sh fresh
 	@tests/fresh.sh
 
-# Fuzz targets are built by clang with their sanitizers, from the sources.
+# Fuzz targets are clang's, in a build of their own (SAN=fuzz).
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-build/fuzz/%: tests/fuzz/%.c $(SRCS)
-	@mkdir -p $(@D)/corpus/$*
-	$(Q)clang $(filter-out -fstack-protector-strong,$(CFLAGS)) -O1 \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-o $@ $^ $(LIBS)
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o build/fuzz/libvayla.a
+	@mkdir -p $(@D)/corpus/fuzz_$*
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZERS)
 .PHONY: fuzz
 fuzz: ## every decoder under libFuzzer, FUZZ_SECONDS each
 	@deploy/need.sh run test
-	@$(MAKE) --no-print-directory $(FUZZERS)
+	@$(MAKE) --no-print-directory -j$$(nproc) SAN=fuzz CC=clang fuzz-programs
 	@for f in $(FUZZERS); do echo "== $$f"; \
 		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 			-print_final_stats=1 -artifact_prefix=$$f- \
