@@ -7,6 +7,8 @@
 #include "broker/base/opt.h"
 #include "broker/base/yaml.h"
 #include "broker/cmd.h"
+#include "broker/console/console.h"
+#include "broker/core/broker.h"
 #include "broker/core/verbs.h"
 #include "connectors/sdk/verbs.h"
 #include "connectors/sim/verbs.h"
@@ -21,6 +23,7 @@ static const struct {
     {"connector", connector_verb, "one connector: NAME"},
     {"check", check_verb, "everything wrong with vayla.yaml and its packs"},
     {"map", map_verb, "check, test or run mappings"},
+    {"broker", broker_verb, "the journal, the mappings and the bus"},
     {"order", order_verb, "what happened to an order: show REF"},
     {"event", event_verb, "one record of the journal: get SEQ"},
     {"status", status_verb, "what runs, what waits"},
@@ -33,6 +36,35 @@ static const struct {
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
+static enum err
+status(void *self, struct buf *out)
+{
+	return broker_status(self, out);
+}
+
+static enum err
+room_start(const struct broker_gives *g, void **self)
+{
+	struct console_options o = {.url = g->config->console,
+	    .data = g->config->data,
+	    .index = g->index,
+	    .log = g->log,
+	    .keys = g->keys,
+	    .status = status,
+	    .self = g->broker};
+	struct console *c;
+	enum err e = console_start(&c, &o);
+
+	*self = e == ERR_OK ? c : NULL;
+	return e;
+}
+
+static void
+room_stop(void *self)
+{
+	console_stop(self);
+}
+
 static void
 print_help(FILE *to)
 {
@@ -44,6 +76,7 @@ print_help(FILE *to)
 int
 main(int argc, char **argv)
 {
+	static const struct broker_room room = {room_start, room_stop};
 	const char *names[VERBS + 1], *near;
 
 	if (argc < 2) {
@@ -55,6 +88,7 @@ main(int argc, char **argv)
 		print_help(stdout);
 		return EXIT_OK;
 	}
+	broker_add_room(&room);
 	for (size_t i = 0; i < VERBS; i++) {
 		if (strcmp(argv[1], verbs[i].name) == 0)
 			return verbs[i].run(argc - 1, argv + 1);

@@ -8,6 +8,7 @@
 #include "broker/base/clock.h"
 #include "broker/base/say.h"
 #include "broker/core/emit.h"
+#include "broker/core/fail.h"
 #include "broker/core/route.h"
 
 #define ROUTE_AT 1000 /* facts of one type at one subject that a join sees */
@@ -241,6 +242,7 @@ evaluate(struct router *r, const struct route *rt, struct slice sub,
 	struct settle s;
 	enum err e;
 
+	FAIL_POINT("mapping");
 	settle_init(&s);
 	s.sub = sub;
 	s.seq = f->seq;
