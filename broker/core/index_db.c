@@ -69,6 +69,10 @@ static const char *const texts[STMT_COUNT] = {
 		    " ORDER BY seq, sub",
     [Q_ITEMS_AT] = "SELECT " ITEM_COLUMNS " FROM item WHERE sub = ?"
 		   " AND subject = ? ORDER BY seq",
+    /* by the events of the subject: no index over subjects alone */
+    [Q_ITEMS_SUBJECT] = "SELECT " ITEM_COLUMNS " FROM item WHERE seq IN"
+			" (SELECT seq FROM at WHERE last = ? AND head = ?)"
+			" AND seq > ? ORDER BY seq, sub",
     [Q_WAITING] = "SELECT " ITEM_COLUMNS " FROM item WHERE state = 2"
 		  " AND wait_key = ? AND wait_type = ? AND wait_by_ref = ?"
 		  " ORDER BY seq, sub",

@@ -157,28 +157,23 @@ index_view_timeline(struct index_view *v, struct slice subject, uint64_t *out,
 	return e;
 }
 
-enum err
-index_view_open(struct index_view *v, struct slice sub, uint64_t after,
-    size_t max, struct arena *a, struct open_item **out, size_t *n)
+/* The rows of a statement whose parameters are bound. `whole`: items of one
+ * sequence are given together, or the caller could not go on behind them. */
+static enum err
+view_items(struct index_view *v, sqlite3_stmt *s, bool whole, size_t max,
+    struct arena *a, struct open_item **out, size_t *n)
 {
-	sqlite3_stmt *s =
-	    idb_stmt(&v->db, sub.n > 0 ? Q_ITEMS_SUB : Q_ITEMS_ALL);
 	struct open_item row, *p = NULL;
 	size_t cap = 0;
 	enum err e = ERR_OK;
-	int rc = SQLITE_DONE, at = 1;
+	int rc = SQLITE_DONE;
 
 	*n = 0;
 	*out = NULL;
-	if (s == NULL)
-		return ERR_CORRUPT;
-	if (sub.n > 0)
-		idb_text(s, at++, sub);
-	sqlite3_bind_int64(s, at, (int64_t)after);
 	while (e == ERR_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
 		item_from_row(s, &row);
 		if (*n >= max &&
-		    (sub.n > 0 || *n == 0 || p[*n - 1].seq != row.seq))
+		    (!whole || *n == 0 || p[*n - 1].seq != row.seq))
 			break;
 		if (*n == cap) {
 			cap = cap > 0 ? cap * 2 : 32;
@@ -206,6 +201,36 @@ index_view_open(struct index_view *v, struct slice sub, uint64_t after,
 		*n = 0;
 	free(p);
 	return e;
+}
+
+enum err
+index_view_open(struct index_view *v, struct slice sub, uint64_t after,
+    size_t max, struct arena *a, struct open_item **out, size_t *n)
+{
+	sqlite3_stmt *s =
+	    idb_stmt(&v->db, sub.n > 0 ? Q_ITEMS_SUB : Q_ITEMS_ALL);
+	int at = 1;
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	if (sub.n > 0)
+		idb_text(s, at++, sub);
+	sqlite3_bind_int64(s, at, (int64_t)after);
+	return view_items(v, s, sub.n == 0, max, a, out, n);
+}
+
+enum err
+index_view_open_at(struct index_view *v, struct slice subject, uint64_t after,
+    size_t max, struct arena *a, struct open_item **out, size_t *n)
+{
+	sqlite3_stmt *s = idb_stmt(&v->db, Q_ITEMS_SUBJECT);
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	idb_text(s, 1, name_last(subject));
+	idb_text(s, 2, name_head(subject));
+	sqlite3_bind_int64(s, 3, (int64_t)after);
+	return view_items(v, s, true, max, a, out, n);
 }
 
 enum err
