@@ -749,6 +749,8 @@ json_to_mp(struct slice text, struct buf *out, struct json_at *at)
 	struct here h;
 	size_t guess = text.n + text.n / 2 + 64;
 
+	if (at != NULL)
+		*at = (struct json_at){0, 1, 1};
 	if (text.n > TEXT_MAX)
 		return err_note(ERR_LIMIT, "%zu bytes of JSON", text.n);
 	if (out->bad)

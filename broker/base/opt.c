@@ -197,6 +197,9 @@ exit_status(enum err e)
 		return EXIT_NOTFOUND;
 	case ERR_DENIED:
 		return EXIT_DENIED;
+	case ERR_IO:
+	case ERR_NOMEM:
+		return EXIT_FAILED; /* later is not likely to be better */
 	default:
 		return err_class(e) == CLASS_RETRY ||
 			       err_class(e) == CLASS_DEFER

@@ -122,6 +122,7 @@ T(statuses)
 	CHECK(exit_status(ERR_OK) == 0 && exit_status(ERR_CONFIG) == 1);
 	CHECK(exit_status(ERR_USAGE) == 2 && exit_status(ERR_NOTFOUND) == 4);
 	CHECK(exit_status(ERR_TIMEOUT) == 75 && exit_status(ERR_WAIT) == 75);
+	CHECK(exit_status(ERR_FULL) == 75 && exit_status(ERR_IO) == 1);
 	CHECK(exit_status(ERR_DENIED) == 77 && exit_status(ERR_SYNC) == 1);
 }
 
