@@ -181,6 +181,8 @@ scan_fill(const struct trie *t, const uint8_t *p, const uint8_t *end,
 			mark_odd(t, at, slots);
 		return p;
 	}
+	if (n > (size_t)(end - p) / 2)
+		return NULL; /* more pairs than there are bytes */
 	*steps += n;
 	for (; n > 0; n--) {
 		if (!key_at(&p, end, &k, &len)) {
