@@ -147,6 +147,23 @@ http_check(struct load *l, const struct yaml *y, const char *what)
 		    "%s needs host and port: http://127.0.0.1:7180", what);
 }
 
+/* Where senders reach the receiver: a proxy's address, which may be https and
+ * may have a path before /in. */
+static void
+public_check(struct load *l, const struct yaml *y, const char *what)
+{
+	struct slice s = y->text;
+
+	if (!slice_starts(s, SLICE_LIT("http://")) &&
+	    !slice_starts(s, SLICE_LIT("https://")))
+		fault(l->at.f, l->at.file, y,
+		    "%s is the address senders use: https://hooks.example.fi",
+		    what);
+	else if (s.p[s.n - 1] == '/' || s.n > 1024)
+		fault(l->at.f, l->at.file, y,
+		    "%s: write it without a slash at its end", what);
+}
+
 static const char *
 address_load(struct load *l, const struct yaml *y, const char *what,
     const char *otherwise,
@@ -260,11 +277,13 @@ broker_load(struct load *l, const struct yaml *y)
 static void
 receiver_load(struct load *l, const struct yaml *y)
 {
-	static const char *const keys[] = {"listen", NULL};
+	static const char *const keys[] = {"listen", "public", NULL};
 
 	if (y == NULL)
 		return;
 	(void)yaml_known(&l->at, y, keys, "receiver");
+	l->c->public = address_load(
+	    l, yaml_get(y, "public"), "receiver.public", NULL, public_check);
 	l->c->listen = address_load(l, yaml_get(y, "listen"), "receiver.listen",
 	    "http://127.0.0.1:7181", http_check);
 	if (strcmp(l->c->listen, l->c->console) == 0)

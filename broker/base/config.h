@@ -36,6 +36,8 @@ struct config {
 	int64_t retry_first_ms, retry_most_ms,
 	    retry_attempts; /* broker.retry */
 	const char *listen; /* receiver.listen; NULL without receiver: */
+	const char
+	    *public; /* receiver.public: what senders know us by, or NULL */
 	size_t systems_n;
 	struct config_system *systems; /* in the file's order */
 	const struct yaml *root;

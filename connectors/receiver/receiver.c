@@ -404,7 +404,8 @@ receiver_open(struct sdk *s, void **self)
 	r->sdk = s;
 	e = load_parties(r);
 	if (e == ERR_OK)
-		e = server_open(&r->server, s->config->listen, &h);
+		e = server_open(
+		    &r->server, s->config->listen, s->config->public, &h);
 	if (e != ERR_OK) {
 		receiver_close(r);
 		return e;

@@ -57,6 +57,7 @@ struct server {
 	struct MHD_Daemon *daemon;
 	struct server_handler h;
 	struct buf address;
+	struct slice public; /* begins the url of requests */
 	struct link *links;
 	size_t links_n, limit, waiting, bodies, spare_n;
 	struct job *spare;
@@ -273,7 +274,7 @@ read_head(struct job *j, const char *method)
 		return err_note(ERR_LIMIT, "too many header lines");
 	params_sort(g.p);
 	buf_init(&url, SERVER_HEAD * 2);
-	buf_slice(&url, buf_all(&j->s->address));
+	buf_slice(&url, j->s->public);
 	buf_slice(&url, uri);
 	e = arena_copy(&j->arena, buf_all(&url), &q->url);
 	buf_fini(&url);
@@ -584,8 +585,8 @@ start(struct server *s, int fd)
 }
 
 enum err
-server_open(
-    struct server **out, const char *listen, const struct server_handler *h)
+server_open(struct server **out, const char *listen, const char *public,
+    const struct server_handler *h)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	size_t files = files_want(SERVER_CONNECTIONS + 64);
@@ -601,6 +602,7 @@ server_open(
 						   : 48;
 	e = listen_open(&fd, listen, &s->address);
 	(void)buf_cstr(&s->address);
+	s->public = public != NULL ? slice_str(public) : buf_all(&s->address);
 	if (e == ERR_OK)
 		e = start(s, fd);
 	if (e != ERR_OK) {

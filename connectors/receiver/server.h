@@ -52,9 +52,10 @@ struct server_handler {
 };
 
 /* listen: "http://127.0.0.1:7181"; port 0 takes a free one. ERR_BUSY when it is
- * taken, ERR_CONFIG when it is no such address. */
+ * taken, ERR_CONFIG when it is no such address. `public` begins the url of
+ * requests, as senders write and sign it; NULL: as it listens. */
 enum err server_open(struct server **out, const char *listen,
-    const struct server_handler *h) MUST_CHECK;
+    const char *public, const struct server_handler *h) MUST_CHECK;
 void server_close(struct server *s); /* NULL is a no-op */
 
 /* "http://127.0.0.1:7181" with the port it got. */

@@ -1,5 +1,6 @@
 """The receiver over real HTTP, before a broker of the test's own: what is taken,
 what is refused and how, and that nobody can keep others out."""
+import hmac
 import http.client
 import json
 import os
@@ -46,6 +47,10 @@ receive:
       key: $settings.secret
       timestamp: {header: X-Time-Sig, split: ",", prefix: "t=", unit: s, within: 5m}
     event: {type: tester.thing, id: id, subject: "thing:{id}"}
+  - path: url
+    method: [POST, PUT]
+    verify: {hmac: sha256, over: [{text: "{$request.method} {$request.url}\\n"}, body], header: X-Sig, key: $settings.secret}
+    event: {type: tester.thing, id: id, subject: "thing:{id}", time: at}
   - path: small
     max_body: 100
     verify: {hmac: sha256, over: body, encoding: base64, header: X-Sig, key: $settings.secret}
@@ -97,7 +102,7 @@ class Receiver:
         self.file, self.log, self.data = folder / 'vayla.yaml', folder / 'log', folder / 'data'
         self.file.write_text(json.dumps({
             'broker': {'data': str(self.data), 'bus': bus, 'console': 'http://127.0.0.1:1', 'packs': str(packs)},
-            'receiver': {'listen': self.url},
+            'receiver': {'listen': self.url, 'public': 'https://hooks.example.fi/v'},
             'systems': {'shop': {'use': 'woocommerce', 'webhook_secret': SHOP},
                         'payments': {'use': 'paytrail', 'of': 'shop', 'secret': PAY},
                         'test': {'use': 'tester', 'secret': TEST}}}))
@@ -256,6 +261,22 @@ def test_a_moment_that_is_signed(r):
     other = sign.time_and_body('old', now, body).split(',')[1]
     assert to_test(r, 'timed', body, {'X-Time-Sig': f'{sig},{other},v0=zz'})[0] == 200
     assert to_test(r, 'timed', body, {'X-Time-Sig': f't={now + 1},{sig.split(",")[1]}'})[0] == 401
+
+
+def test_the_address_is_the_one_that_senders_know(r):
+    body = b'{"id":"7","at":"2026-03-01T10:00:00+02:00"}'
+
+    def put(url, method='PUT', path='/in/test/url?x=%C3%A4'):
+        mac = hmac.new(TEST.encode(), f'{method} {url}\n'.encode() + body, 'sha256').hexdigest()
+        return request(r.url + path, 'PUT', body, {'Content-Type': 'application/json', 'X-Sig': mac})[0]
+    assert put('https://hooks.example.fi/v/in/test/url?x=%C3%A4') == 200
+    [event] = r.bus.events
+    assert event['time'].timestamp() == 1772352000
+    assert put(r.url + '/in/test/url?x=%C3%A4') == 401
+    assert put('https://hooks.example.fi/v/in/test/url?x=ä') == 401
+    assert put('https://hooks.example.fi/v/in/test/url?x=%C3%A4', 'POST') == 401
+    body = b'{"id":"7","at":"soon"}'
+    assert put('https://hooks.example.fi/v/in/test/url?x=%C3%A4') == 422
 
 
 def test_a_batch_is_taken_item_by_item(r):
