@@ -12,7 +12,7 @@
 #include "mappings/engine/formula.h"
 #include "mappings/engine/func.h"
 
-static void
+__attribute__((format(printf, 5, 0))) static void
 fault_text(struct lang *l, const struct source *src, uint32_t at, bool warn,
     const char *fmt, va_list ap)
 {

@@ -5,195 +5,17 @@
  *
  * Nothing here knows names or types; the checker does.
  */
-#include <stdio.h>
+#include "mappings/engine/lex.h"
 
-#include "mappings/engine/lang.h"
-
-enum token {
-	T_END,
-	T_NAME,
-	T_ROOT, /* $in */
-	T_NUMBER,
-	T_TEXT, /* stands on the quote */
-	T_EQ,
-	T_NE,
-	T_LE,
-	T_GE,
-	T_ALT,
-	T_BAD
-	/* any other: its character, from '(' up; all are above T_BAD */
-};
-
-struct parse {
-	struct lang *l;
-	const struct source *src;
-	const uint8_t *s;
-	size_t n, i; /* i: behind the token in hand */
-	int tok;
-	size_t at;    /* where it begins */
-	size_t ended; /* where the last consumed one ended */
-	unsigned depth, made;
-	bool failed, silent;
-};
-
-static struct expr *parse_expr(struct parse *p);
-
-static void PRINTF_LIKE(3, 4)
-    fail(struct parse *p, size_t at, const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-
-	if (p->failed)
-		return;
-	p->failed = true;
-	p->tok = T_END;
-	if (p->silent)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	fault_in(
-	    p->l->f, p->l->file, p->src->node, at + p->src->shift, "%s", text);
-}
-
-static bool
-name_start(uint8_t c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-	       c >= 0x80;
-}
-
-static bool
-digit(uint8_t c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static size_t
-name_end(const struct parse *p, size_t i)
-{
-	while (i < p->n && (name_start(p->s[i]) || digit(p->s[i])))
-		i++;
-	return i;
-}
-
-static void
-next(struct parse *p)
-{
-	const uint8_t *s = p->s;
-	uint8_t c, d;
-
-	p->ended = p->i;
-	if (p->failed)
-		return;
-	while (p->i < p->n &&
-	       (s[p->i] == ' ' || s[p->i] == '\t' || s[p->i] == '\n'))
-		p->i++;
-	p->at = p->i;
-	if (p->i >= p->n) {
-		p->tok = T_END;
-		return;
-	}
-	c = s[p->i];
-	d = p->i + 1 < p->n ? s[p->i + 1] : 0;
-	if (name_start(c)) {
-		p->tok = T_NAME;
-		p->i = name_end(p, p->i);
-	} else if (digit(c)) {
-		p->tok = T_NUMBER;
-		while (p->i < p->n && digit(s[p->i]))
-			p->i++;
-		if (p->i + 1 < p->n && s[p->i] == '.' && digit(s[p->i + 1])) {
-			p->i++;
-			while (p->i < p->n && digit(s[p->i]))
-				p->i++;
-		}
-	} else if (c == '$') {
-		p->tok = T_ROOT;
-		p->i = name_end(p, p->i + 1);
-	} else if (c == '"' || c == '\'') {
-		p->tok = T_TEXT;
-		p->i++;
-	} else if (c == '!' && d == '=') {
-		p->tok = T_NE;
-		p->i += 2;
-	} else if (c == '<' && d == '=') {
-		p->tok = T_LE;
-		p->i += 2;
-	} else if (c == '>' && d == '=') {
-		p->tok = T_GE;
-		p->i += 2;
-	} else if (c == '?' && d == '?') {
-		p->tok = T_ALT;
-		p->i += 2;
-	} else if (c == '=' && d == '=') {
-		fail(p, p->at, "equality is written with one =");
-	} else if (c == '=') {
-		p->tok = T_EQ;
-		p->i++;
-	} else if (c > T_BAD && strchr("()[]{},.+-*/<>", c) != NULL) {
-		p->tok = c;
-		p->i++;
-	} else if (c == '&' || c == '|' || c == '!') {
-		fail(p, p->at, "write and, or, not in words");
-	} else {
-		fail(p, p->at, "'%.*s' has no meaning in an expression%s",
-		    c < 0x80 ? 1 : 2, (const char *)s + p->i,
-		    c == '%' ? "; percent is x / 100 under round()" : "");
-	}
-}
-
-static bool
-at_word(const struct parse *p, const char *word)
-{
-	return p->tok == T_NAME &&
-	       slice_is(slice_of(p->s + p->at, p->i - p->at), word);
-}
-
-static bool
-accept(struct parse *p, int tok)
-{
-	if (p->tok != tok || p->failed)
-		return false;
-	next(p);
-	return true;
-}
-
-static bool
-accept_word(struct parse *p, const char *word)
-{
-	if (p->failed || !at_word(p, word))
-		return false;
-	next(p);
-	return true;
-}
-
-static void
-expect(struct parse *p, int tok, const char *what)
-{
-	if (accept(p, tok))
-		return;
-	if (p->tok == T_END)
-		fail(p, p->at, "%s is missing at the end", what);
-	else
-		fail(p, p->at, "%s was expected, not '%.*s'", what,
-		    (int)(p->i - p->at), (const char *)p->s + p->at);
-}
-
-static struct slice
-tok_text(const struct parse *p)
-{
-	return slice_of(p->s + p->at, p->i - p->at);
-}
+static struct expr *parse_expr(struct lex *p);
 
 static struct expr *
-new_expr(struct parse *p, enum op op, size_t at)
+new_expr(struct lex *p, enum op op, size_t at)
 {
 	struct expr *x = lang_alloc(p->l, sizeof(*x));
 
 	if (++p->made > LANG_NODES)
-		fail(p, at,
+		lex_fail(p, at,
 		    "an expression of over %d parts; name some of "
 		    "them with let",
 		    LANG_NODES);
@@ -206,14 +28,14 @@ new_expr(struct parse *p, enum op op, size_t at)
 }
 
 static struct expr *
-finish(struct parse *p, struct expr *x)
+finish(struct lex *p, struct expr *x)
 {
 	x->len = p->ended > x->at ? (uint32_t)(p->ended - x->at) : 0;
 	return x;
 }
 
 static struct expr *
-binary(struct parse *p, enum op op, struct expr *a, struct expr *b)
+binary(struct lex *p, enum op op, struct expr *a, struct expr *b)
 {
 	struct expr *x = new_expr(p, op, a->at);
 
@@ -225,7 +47,7 @@ binary(struct parse *p, enum op op, struct expr *a, struct expr *b)
 }
 
 static struct expr *
-unary(struct parse *p, enum op op, size_t at, struct expr *a)
+unary(struct lex *p, enum op op, size_t at, struct expr *a)
 {
 	struct expr *x = new_expr(p, op, at);
 
@@ -236,12 +58,12 @@ unary(struct parse *p, enum op op, size_t at, struct expr *a)
 }
 
 static void
-add_arg(struct parse *p, struct expr *x, struct arg a)
+add_arg(struct lex *p, struct expr *x, struct arg a)
 {
 	struct arg *more;
 
 	if (x->n >= LANG_ARGS) {
-		fail(p, p->at, "more than %d parts", LANG_ARGS);
+		lex_fail(p, p->at, "more than %d parts", LANG_ARGS);
 		return;
 	}
 	if ((x->n & (x->n - 1)) == 0) { /* 0, 1, 2, 4 ...: full */
@@ -255,7 +77,7 @@ add_arg(struct parse *p, struct expr *x, struct arg a)
 }
 
 static void
-add_text(struct parse *p, struct expr *x, size_t at, const uint8_t *s, size_t n)
+add_text(struct lex *p, struct expr *x, size_t at, const uint8_t *s, size_t n)
 {
 	struct expr *c;
 	uint8_t *copy;
@@ -275,7 +97,7 @@ add_text(struct parse *p, struct expr *x, size_t at, const uint8_t *s, size_t n)
  * Leaves p->i behind it, without a token in hand.
  */
 static struct expr *
-parse_text(struct parse *p, uint8_t quote, size_t at)
+parse_text(struct lex *p, uint8_t quote, size_t at)
 {
 	struct expr *x = new_expr(p, X_HOLES, at);
 	uint8_t *lit = lang_alloc(p->l, p->n - p->i + 1);
@@ -296,19 +118,19 @@ parse_text(struct parse *p, uint8_t quote, size_t at)
 			lit[lit_n++] = c;
 			p->i += 2;
 		} else if (c == '}') {
-			fail(p, p->i, "a } in text is written }}");
+			lex_fail(p, p->i, "a } in text is written }}");
 		} else if (c == '{') {
 			struct expr *hole;
 
 			add_text(p, x, lit_at, lit, lit_n);
 			lit_n = 0;
 			p->i++;
-			next(p);
+			lex_next(p);
 			hole = parse_expr(p);
 			if (p->failed)
 				return NULL;
 			if (p->tok != '}') {
-				fail(p, p->at,
+				lex_fail(p, p->at,
 				    "the } that ends the {hole} is missing");
 				return NULL;
 			}
@@ -322,7 +144,7 @@ parse_text(struct parse *p, uint8_t quote, size_t at)
 	if (p->failed)
 		return NULL;
 	if (!closed) {
-		fail(p, at, "the quote that ends this text is missing");
+		lex_fail(p, at, "the quote that ends this text is missing");
 		return NULL;
 	}
 	add_text(p, x, lit_at, lit, lit_n);
@@ -340,7 +162,7 @@ parse_text(struct parse *p, uint8_t quote, size_t at)
 
 /* {"." (name | text) | "[" int "]"}; appends to x. */
 static void
-parse_steps(struct parse *p, struct expr *x)
+parse_steps(struct lex *p, struct expr *x)
 {
 	struct step steps[LANG_DEPTH];
 	size_t n = 0;
@@ -349,7 +171,8 @@ parse_steps(struct parse *p, struct expr *x)
 		struct step *t = &steps[n];
 
 		if (n == LANG_DEPTH) {
-			fail(p, p->at, "a path of over %d steps", LANG_DEPTH);
+			lex_fail(
+			    p, p->at, "a path of over %d steps", LANG_DEPTH);
 			return;
 		}
 		*t = (struct step){.name = SLICE_EMPTY};
@@ -358,17 +181,17 @@ parse_steps(struct parse *p, struct expr *x)
 			struct dec d;
 			int64_t i = 0;
 
-			next(p);
+			lex_next(p);
 			if (p->tok != T_NUMBER ||
-			    dec_parse(tok_text(p), &d) != ERR_OK ||
+			    dec_parse(lex_text(p), &d) != ERR_OK ||
 			    !dec_is_int(d, &i) || i < 1 || i > UINT32_MAX) {
-				fail(p, p->at,
+				lex_fail(p, p->at,
 				    "an index is a whole number from 1; for "
 				    "others use at(list, n)");
 				return;
 			}
-			next(p);
-			expect(p, ']', "]");
+			lex_next(p);
+			lex_expect(p, ']', "]");
 			t->index = (uint32_t)i;
 		} else if (p->i < p->n &&
 			   (p->s[p->i] == '\'' || p->s[p->i] == '"')) {
@@ -379,24 +202,25 @@ parse_steps(struct parse *p, struct expr *x)
 			if (name == NULL)
 				return;
 			if (name->op != X_CONST) {
-				fail(p, at, "a field's name has no {holes}");
+				lex_fail(
+				    p, at, "a field's name has no {holes}");
 				return;
 			}
 			t->name = val_slice(name->value);
-			next(p);
+			lex_next(p);
 		} else {
 			size_t from = p->i;
 
 			if (from < p->n && p->s[from] == '$')
 				p->i++;
-			p->i = name_end(p, p->i);
+			p->i = lex_name_end(p, p->i);
 			if (p->i == from) {
-				fail(p, from,
+				lex_fail(p, from,
 				    "a field's name is missing after the dot");
 				return;
 			}
 			t->name = slice_of(p->s + from, p->i - from);
-			next(p);
+			lex_next(p);
 		}
 		n++;
 	}
@@ -424,7 +248,7 @@ keyword(struct slice s)
 
 /* name "for" is in hand */
 static struct loop *
-parse_names(struct parse *p)
+parse_names(struct lex *p)
 {
 	struct loop *lp = lang_alloc(p->l, sizeof(*lp));
 	int i;
@@ -432,10 +256,10 @@ parse_names(struct parse *p)
 	lp->name = lp->count_name = SLICE_EMPTY;
 	lp->src = p->src;
 	for (i = 0; i < 2; i++) {
-		struct slice s = tok_text(p);
+		struct slice s = lex_text(p);
 
 		if (p->tok != T_NAME || keyword(s) || slice_is(s, "if")) {
-			fail(p, p->at,
+			lex_fail(p, p->at,
 			    "a name for %s was expected: name in list",
 			    i == 0 ? "each item" : "the count");
 			return lp;
@@ -447,29 +271,29 @@ parse_names(struct parse *p)
 			lp->count_name = s;
 			lp->count_at = (uint32_t)p->at;
 		}
-		next(p);
-		if (!accept(p, ','))
+		lex_next(p);
+		if (!lex_accept(p, ','))
 			break;
 	}
-	if (!accept_word(p, "in"))
-		fail(p, p->at, "the word in was expected: name in list");
+	if (!lex_word(p, "in"))
+		lex_fail(p, p->at, "the word in was expected: name in list");
 	return lp;
 }
 
-static struct expr *parse_alt(struct parse *p);
+static struct expr *parse_alt(struct lex *p);
 
 static struct arg
-parse_arg(struct parse *p)
+parse_arg(struct lex *p)
 {
 	struct arg a = {0};
 	struct loop **tail = &a.loops;
 
 	a.x = parse_expr(p);
-	while (!p->failed && accept_word(p, "for")) {
+	while (!p->failed && lex_word(p, "for")) {
 		struct loop *lp = parse_names(p);
 
 		lp->list = parse_alt(p);
-		if (accept_word(p, "if"))
+		if (lex_word(p, "if"))
 			lp->cond = parse_expr(p);
 		*tail = lp;
 		tail = &lp->next;
@@ -478,31 +302,31 @@ parse_arg(struct parse *p)
 }
 
 static struct expr *
-parse_call(struct parse *p, struct slice name, size_t at)
+parse_call(struct lex *p, struct slice name, size_t at)
 {
 	struct expr *x = new_expr(p, X_CALL, at);
 
 	x->root = name;
-	next(p); /* ( */
-	if (!accept(p, ')')) {
+	lex_next(p); /* ( */
+	if (!lex_accept(p, ')')) {
 		do
 			add_arg(p, x, parse_arg(p));
-		while (!p->failed && accept(p, ','));
-		expect(p, ')', "a comma or )");
+		while (!p->failed && lex_accept(p, ','));
+		lex_expect(p, ')', "a comma or )");
 	}
 	return finish(p, x);
 }
 
 static struct expr *
-parse_number(struct parse *p)
+parse_number(struct lex *p)
 {
 	struct expr *x = new_expr(p, X_CONST, p->at);
-	struct slice s = tok_text(p);
+	struct slice s = lex_text(p);
 	struct dec d;
 	int64_t i;
 
 	if (dec_parse(s, &d) != ERR_OK || dec_store(d, &d) != ERR_OK) {
-		fail(p, p->at,
+		lex_fail(p, p->at,
 		    "a number has at most 18 digits, 9 of them "
 		    "behind the point");
 		return x;
@@ -512,15 +336,15 @@ parse_number(struct parse *p)
 	else
 		x->value = (struct val){
 		    .tag = V_DEC, .scale = d.scale, .i = (int64_t)d.c};
-	next(p);
+	lex_next(p);
 	return finish(p, x);
 }
 
 static struct expr *
-parse_prim(struct parse *p)
+parse_prim(struct lex *p)
 {
 	size_t at = p->at;
-	struct slice s = tok_text(p);
+	struct slice s = lex_text(p);
 	struct expr *x = NULL, *base;
 
 	switch (p->tok) {
@@ -528,41 +352,41 @@ parse_prim(struct parse *p)
 		return parse_number(p);
 	case T_TEXT:
 		x = parse_text(p, p->s[at], at);
-		next(p);
+		lex_next(p);
 		break;
 	case '[':
-		next(p);
-		expect(p, ']', "], for only the empty list is written so,");
+		lex_next(p);
+		lex_expect(p, ']', "], for only the empty list is written so,");
 		x = new_expr(p, X_CONST, at);
 		x->value = (struct val){.tag = V_LIST};
 		return finish(p, x);
 	case '(':
-		next(p);
+		lex_next(p);
 		x = parse_expr(p);
-		expect(p, ')', ")");
+		lex_expect(p, ')', ")");
 		break;
 	case T_ROOT:
-		next(p);
+		lex_next(p);
 		x = finish(p, new_expr(p, X_PATH, at));
 		x->root = s;
 		break;
 	case T_NAME:
 		if (slice_is(s, "true") || slice_is(s, "false") ||
 		    slice_is(s, "null")) {
-			next(p);
+			lex_next(p);
 			x = finish(p, new_expr(p, X_CONST, at));
 			x->value = s.p[0] == 'n' ? (struct val){.tag = V_NULL}
 						 : val_bool(s.p[0] == 't');
 			return x;
 		}
 		if (keyword(s)) {
-			fail(p, at,
+			lex_fail(p, at,
 			    "a value was expected, not the word %.*s; a field "
 			    "of that name is written $in.%.*s",
 			    SLICE_ARG(s), SLICE_ARG(s));
 			return NULL;
 		}
-		next(p);
+		lex_next(p);
 		if (p->tok == '(') {
 			x = parse_call(p, s, at);
 			break;
@@ -571,12 +395,13 @@ parse_prim(struct parse *p)
 		x->root = s;
 		break;
 	case T_END:
-		fail(p, at,
+		lex_fail(p, at,
 		    p->n == 0 ? "an expression is missing"
 			      : "the expression breaks off here");
 		return NULL;
 	default:
-		fail(p, at, "a value was expected, not '%.*s'", SLICE_ARG(s));
+		lex_fail(
+		    p, at, "a value was expected, not '%.*s'", SLICE_ARG(s));
 		return NULL;
 	}
 	if (p->failed || (p->tok != '.' && p->tok != '['))
@@ -592,14 +417,14 @@ parse_prim(struct parse *p)
 }
 
 static struct expr *
-parse_alt(struct parse *p)
+parse_alt(struct lex *p)
 {
 	struct expr *x = parse_prim(p), *b;
 
-	while (!p->failed && accept(p, T_ALT)) {
+	while (!p->failed && lex_accept(p, T_ALT)) {
 		size_t at = p->at;
 
-		if (accept(p, '-'))
+		if (lex_accept(p, '-'))
 			b = unary(p, X_NEG, at, parse_prim(p));
 		else
 			b = parse_prim(p);
@@ -611,11 +436,11 @@ parse_alt(struct parse *p)
 }
 
 static struct expr *
-parse_unary(struct parse *p)
+parse_unary(struct lex *p)
 {
 	size_t at = p->at;
 
-	if (accept(p, '-')) {
+	if (lex_accept(p, '-')) {
 		struct expr *x = parse_alt(p);
 
 		return p->failed ? NULL : unary(p, X_NEG, at, x);
@@ -624,14 +449,14 @@ parse_unary(struct parse *p)
 }
 
 static struct expr *
-parse_mul(struct parse *p)
+parse_mul(struct lex *p)
 {
 	struct expr *x = parse_unary(p), *b;
 
 	while (!p->failed && (p->tok == '*' || p->tok == '/')) {
 		enum op op = p->tok == '*' ? X_MUL : X_DIV;
 
-		next(p);
+		lex_next(p);
 		b = parse_unary(p);
 		if (p->failed)
 			return NULL;
@@ -641,14 +466,14 @@ parse_mul(struct parse *p)
 }
 
 static struct expr *
-parse_add(struct parse *p)
+parse_add(struct lex *p)
 {
 	struct expr *x = parse_mul(p), *b;
 
 	while (!p->failed && (p->tok == '+' || p->tok == '-')) {
 		enum op op = p->tok == '+' ? X_ADD : X_SUB;
 
-		next(p);
+		lex_next(p);
 		b = parse_mul(p);
 		if (p->failed)
 			return NULL;
@@ -658,7 +483,7 @@ parse_add(struct parse *p)
 }
 
 static int
-compare_op(const struct parse *p)
+compare_op(const struct lex *p)
 {
 	switch (p->tok) {
 	case T_EQ:
@@ -679,29 +504,29 @@ compare_op(const struct parse *p)
 }
 
 static struct expr *
-parse_in(struct parse *p, struct expr *a, bool negated)
+parse_in(struct lex *p, struct expr *a, bool negated)
 {
 	struct expr *x = new_expr(p, X_IN, a->at);
 
 	x->negated = negated;
 	add_arg(p, x, (struct arg){.x = a});
 	if (p->tok != '(') {
-		fail(p, p->at,
+		lex_fail(p, p->at,
 		    "in wants its values in parentheses: x in "
 		    "('a', 'b'); for a list use any(i = x for i in "
 		    "list)");
 		return NULL;
 	}
-	next(p);
+	lex_next(p);
 	do
 		add_arg(p, x, (struct arg){.x = parse_expr(p)});
-	while (!p->failed && accept(p, ','));
-	expect(p, ')', "a comma or )");
+	while (!p->failed && lex_accept(p, ','));
+	lex_expect(p, ')', "a comma or )");
 	return finish(p, x);
 }
 
 static struct expr *
-parse_cmp(struct parse *p)
+parse_cmp(struct lex *p)
 {
 	struct expr *x = parse_add(p), *b;
 	size_t i, at;
@@ -710,23 +535,23 @@ parse_cmp(struct parse *p)
 	if (p->failed)
 		return NULL;
 	if ((op = compare_op(p)) >= 0) {
-		next(p);
+		lex_next(p);
 		b = parse_add(p);
 		if (p->failed)
 			return NULL;
 		x = binary(p, (enum op)op, x, b);
 		if (compare_op(p) >= 0)
-			fail(p, p->at,
+			lex_fail(p, p->at,
 			    "comparisons do not chain; join them with and");
 		return x;
 	}
-	if (accept_word(p, "in"))
+	if (lex_word(p, "in"))
 		return parse_in(p, x, false);
-	if (at_word(p, "not")) {
+	if (lex_is(p, "not")) {
 		i = p->i;
 		at = p->at;
-		next(p);
-		if (accept_word(p, "in"))
+		lex_next(p);
+		if (lex_word(p, "in"))
 			return parse_in(p, x, true);
 		p->i = i;
 		p->at = at;
@@ -736,23 +561,23 @@ parse_cmp(struct parse *p)
 }
 
 static struct expr *
-parse_not(struct parse *p)
+parse_not(struct lex *p)
 {
 	size_t at = p->at;
 	struct expr *x;
 
-	if (!accept_word(p, "not"))
+	if (!lex_word(p, "not"))
 		return parse_cmp(p);
 	x = parse_cmp(p);
 	return p->failed ? NULL : unary(p, X_NOT, at, x);
 }
 
 static struct expr *
-parse_and(struct parse *p)
+parse_and(struct lex *p)
 {
 	struct expr *x = parse_not(p), *b;
 
-	while (!p->failed && accept_word(p, "and")) {
+	while (!p->failed && lex_word(p, "and")) {
 		b = parse_not(p);
 		if (p->failed)
 			return NULL;
@@ -762,16 +587,16 @@ parse_and(struct parse *p)
 }
 
 static struct expr *
-parse_expr(struct parse *p)
+parse_expr(struct lex *p)
 {
 	struct expr *x, *b;
 
 	if (++p->depth > LANG_DEPTH) {
-		fail(p, p->at, "nested deeper than %d", LANG_DEPTH);
+		lex_fail(p, p->at, "nested deeper than %d", LANG_DEPTH);
 		return NULL;
 	}
 	x = parse_and(p);
-	while (!p->failed && accept_word(p, "or")) {
+	while (!p->failed && lex_word(p, "or")) {
 		b = parse_and(p);
 		if (p->failed)
 			return NULL;
@@ -782,22 +607,24 @@ parse_expr(struct parse *p)
 }
 
 static void
-end(struct parse *p)
+end(struct lex *p)
 {
-	struct slice s = tok_text(p);
+	struct slice s = lex_text(p);
 
 	if (p->failed || p->tok == T_END)
 		return;
 	if (p->tok == T_NAME && slice_is(s, "for"))
-		fail(p, p->at, "for stands inside a call: list(x for x in ..)");
+		lex_fail(
+		    p, p->at, "for stands inside a call: list(x for x in ..)");
 	else if (p->tok == T_NAME && slice_is(s, "if"))
-		fail(p, p->at, "a choice is written if(condition, then, else)");
+		lex_fail(
+		    p, p->at, "a choice is written if(condition, then, else)");
 	else if (p->tok == ',')
-		fail(p, p->at,
+		lex_fail(p, p->at,
 		    "one expression was expected; a comma stands "
 		    "only inside a call");
 	else
-		fail(p, p->at,
+		lex_fail(p, p->at,
 		    "the end or an operator was expected, not '%.*s'",
 		    SLICE_ARG(s));
 }
@@ -814,10 +641,10 @@ expr_source(struct lang *l, const struct yaml *node)
 	return src;
 }
 
-static struct parse
+static struct lex
 parse_of(struct lang *l, const struct source *src, size_t from)
 {
-	return (struct parse){.l = l,
+	return (struct lex){.l = l,
 	    .src = src,
 	    .s = src->text.p,
 	    .n = src->text.n,
@@ -829,7 +656,7 @@ struct expr *
 expr_parse(struct lang *l, const struct yaml *node)
 {
 	struct source *src;
-	struct parse p;
+	struct lex p;
 	struct expr *x;
 
 	if (node->kind != YAML_SCALAR) {
@@ -851,7 +678,7 @@ expr_parse(struct lang *l, const struct yaml *node)
 		x = parse_text(&p, 0, 0);
 		return p.failed ? NULL : x;
 	}
-	next(&p);
+	lex_next(&p);
 	x = parse_expr(&p);
 	end(&p);
 	return p.failed ? NULL : x;
@@ -860,10 +687,10 @@ expr_parse(struct lang *l, const struct yaml *node)
 struct expr *
 expr_parse_from(struct lang *l, const struct yaml *node, size_t from)
 {
-	struct parse p = parse_of(l, expr_source(l, node), from);
+	struct lex p = parse_of(l, expr_source(l, node), from);
 	struct expr *x;
 
-	next(&p);
+	lex_next(&p);
 	x = parse_expr(&p);
 	end(&p);
 	return p.failed ? NULL : x;
@@ -874,7 +701,7 @@ expr_parse_each(struct lang *l, const struct yaml *node)
 {
 	struct loop *lp = NULL, *first = NULL, **tail = &first;
 	const struct yaml *item;
-	struct parse p;
+	struct lex p;
 
 	if (node->kind == YAML_LIST) {
 		for (item = node->child; item != NULL; item = item->next) {
@@ -894,7 +721,7 @@ expr_parse_each(struct lang *l, const struct yaml *node)
 		return NULL;
 	}
 	p = parse_of(l, expr_source(l, node), 0);
-	next(&p);
+	lex_next(&p);
 	lp = parse_names(&p);
 	lp->list = parse_expr(&p);
 	end(&p);
@@ -904,11 +731,11 @@ expr_parse_each(struct lang *l, const struct yaml *node)
 struct expr *
 expr_try(struct lang *l, const struct yaml *node)
 {
-	struct parse p = parse_of(l, expr_source(l, node), 0);
+	struct lex p = parse_of(l, expr_source(l, node), 0);
 	struct expr *x;
 
 	p.silent = true;
-	next(&p);
+	lex_next(&p);
 	x = parse_expr(&p);
 	end(&p);
 	return p.failed ? NULL : x;

@@ -12,7 +12,7 @@
 
 #include "mappings/engine/run.h"
 
-static enum err
+__attribute__((format(printf, 5, 0))) static enum err
 note(struct eval *e, const struct expr *x, const struct source *src,
     enum err err, const char *fmt, va_list ap)
 {

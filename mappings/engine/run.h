@@ -74,7 +74,7 @@ struct eval {
 	struct slice *ids; /* for doubles: type and id */
 	uint64_t *reads;
 	size_t reads_n;
-	bool skipped; /* a subject said skip */
+	bool skipped;	      /* a subject said skip */
 	struct slice subject; /* the input's, stored form */
 	struct result result;
 };

@@ -223,6 +223,6 @@ T(types)
 	V("lines[1].tags[2] ?? ''", "\"y\"");
 }
 
-T_MAIN(try_begin(); T_RUN(scalars) T_RUN(text_that_reads_as_code)
-	T_RUN(grammar) T_RUN(depth) T_RUN(operators) T_RUN(decimals)
-	    T_RUN(absence) T_RUN(types) try_end())
+T_MAIN(try_begin(); T_RUN(scalars) T_RUN(text_that_reads_as_code) T_RUN(grammar)
+	   T_RUN(depth) T_RUN(operators) T_RUN(decimals) T_RUN(absence)
+	       T_RUN(types) try_end())
