@@ -3,7 +3,9 @@
  * journal knows about one order, by any of its names, in the order it happened.
  */
 #include <stdio.h>
+#include <time.h>
 
+#include "broker/base/clock.h"
 #include "broker/base/json.h"
 #include "broker/cmd.h"
 
@@ -151,6 +153,23 @@ print_timeline(struct slice t, bool whole)
 		    cmd_text(item, "seq"), cmd_text(item, "text"));
 }
 
+/* What is asked for is written to the index within a second of its arrival;
+ * so ask for as long before saying that nothing is known. */
+static enum err
+ask_find(struct cmd *c, const char *word)
+{
+	const struct timespec pause = {.tv_nsec = 250 * NS_PER_MS};
+	enum err e;
+
+	for (int tries = 0;; tries++) {
+		e = cmd_ask(c, "find", "word", word, NULL);
+		if (e != ERR_OK || tries == 5 ||
+		    cmd_list(buf_all(&c->reply)).left > 0)
+			return e;
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* REF -> exactly one subject, or a list to choose from. */
 static enum err
 find_one(struct cmd *c, const char *word, char subject[300])
@@ -162,7 +181,7 @@ find_one(struct cmd *c, const char *word, char subject[300])
 	size_t n = 0;
 	enum err e;
 
-	e = cmd_ask(c, "find", "word", word, NULL);
+	e = ask_find(c, word);
 	if (e != ERR_OK)
 		return e;
 	for (it = cmd_list(buf_all(&c->reply)); cmd_next(&it, &v); n++) {

@@ -21,7 +21,7 @@ def v(vayla, tmp_path):
 
 
 def show(v, word):
-    return json.loads(v.command('order', 'show', word, '-o', 'json').stdout)
+    return json.loads(v.command('order', 'show', word, '-o', 'json').stdout, parse_float=str)
 
 
 def kinds(timeline):
