@@ -5,10 +5,10 @@
  * The broker first; the others when it answers on the bus. What fails while it
  * starts for the first time (a port taken, a folder that cannot be written) has
  * said why on stderr: then all stop and its exit status is ours. What was at
- * work once and ended is started again, after 0.5 s doubling to 30 s, and from
- * the beginning when it had run for a minute. On SIGINT or SIGTERM they end one
- * after another, the receiver first and the broker last, so that nothing is
- * taken in that can not be kept.
+ * work and ended is started again soon (what crashes over one delivery is the
+ * broker's to park), what does not get to work any more ever more seldom. On
+ * SIGINT or SIGTERM they end one after another, the receiver first and the
+ * broker last, so that nothing is taken in that can not be kept.
  *
  * A child has its own process group (Ctrl-C is for us to hand on) and dies with
  * us, however we end. Rejected: restarting for ever what never came up; a
@@ -34,9 +34,11 @@
 #include "connectors/sdk/verbs.h"
 
 #define CHILDREN 256
-#define BACKOFF_MIN (NS_PER_SEC / 2)
+#define BACKOFF_MIN (NS_PER_SEC / 10)
+#define BACKOFF_WORKED (NS_PER_SEC / 2)
 #define BACKOFF_MAX (30 * NS_PER_SEC)
-#define STABLE_NS (60 * NS_PER_SEC)
+#define STABLE_NS (10 * NS_PER_SEC)
+#define BROKER_UP_NS NS_PER_SEC	 /* a restarted broker is taken for at work */
 #define END_NS (15 * NS_PER_SEC) /* then SIGKILL */
 #define SLOW_NS (10 * NS_PER_SEC)
 
@@ -144,7 +146,9 @@ how_it_ended(int status, char out[64])
 static void
 on_exit_of(struct run *r, struct child *c, int status)
 {
-	int64_t now = clock_mono();
+	int64_t now = clock_mono(), most;
+	bool worked =
+	    c->at_work && (!c->broker || now - c->started > BROKER_UP_NS);
 	char how[64];
 
 	c->pid = 0;
@@ -162,11 +166,12 @@ on_exit_of(struct run *r, struct child *c, int status)
 		r->ending = true;
 		return;
 	}
-	if (now - c->started > STABLE_NS || c->backoff == 0)
+	most = worked ? BACKOFF_WORKED : BACKOFF_MAX;
+	c->backoff *= 2;
+	if (now - c->started > STABLE_NS || c->backoff < BACKOFF_MIN)
 		c->backoff = BACKOFF_MIN;
-	else
-		c->backoff =
-		    c->backoff * 2 < BACKOFF_MAX ? c->backoff * 2 : BACKOFF_MAX;
+	if (c->backoff > most)
+		c->backoff = most;
 	c->again = now + c->backoff;
 	say(SAY_WARN, "run", "%s %s; it starts again in %jd ms", c->name,
 	    how_it_ended(status, how), (intmax_t)(c->backoff / NS_PER_MS));
