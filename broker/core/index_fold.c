@@ -301,15 +301,6 @@ subject_of(struct index *ix, uint64_t seq, struct slice *subject)
 	return arena_copy(&ix->scratch, ix->event.subject, subject);
 }
 
-/* Will index.db have this item when what is sealed now has been written? */
-static bool
-in_db(struct index *ix, const struct open_item *it, bool found)
-{
-	const struct mt_item *m = mt_item(ix->sealed, it->sub, it->seq);
-
-	return m != NULL ? m->state != MT_GONE : found;
-}
-
 struct was {
 	struct open_item it;
 	uint8_t state; /* MT_GONE: there was none */
@@ -355,9 +346,11 @@ item_set(
 	}
 	if (state != OPEN_WAIT && state != OPEN_RETRY)
 		it->due = 0;
-	return e == ERR_OK ? mt_put_item(ix->active, it, state,
-				 !in_db(ix, it, w->state != MT_GONE))
-			   : e;
+	/* Born: it was in no place, or closed in the newest that knew it. Then
+	 * index.db does not have it once what is sealed has been written. */
+	return e == ERR_OK
+		   ? mt_put_item(ix->active, it, state, w->state == MT_GONE)
+		   : e;
 }
 
 static uint8_t

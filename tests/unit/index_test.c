@@ -103,9 +103,10 @@ flush(struct room *r)
 	while (!empty) {
 		pthread_mutex_lock(&r->ix->mu);
 		empty = r->ix->sealed == NULL && r->ix->active->records == 0;
+		pthread_cond_signal(&r->ix->wake); /* not only in a second */
 		pthread_mutex_unlock(&r->ix->mu);
 		if (!empty)
-			usleep(20000);
+			usleep(5000);
 	}
 }
 
@@ -515,9 +516,41 @@ check_verify(struct room *r)
 	buf_fini(&report);
 }
 
+/* Hold index.db, so that what is sealed stays a memtable for a while. */
+static void
+hold(struct room *r, sqlite3 **db, bool on)
+{
+	char path[PATH_MAX];
+	bool sealed = false;
+
+	if (!on) {
+		if (*db != NULL)
+			CHECK(sqlite3_exec(*db, "ROLLBACK", NULL, NULL, NULL) ==
+			      SQLITE_OK);
+		sqlite3_close(*db);
+		*db = NULL;
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/index.db", r->dir);
+	CHECK(sqlite3_open(path, db) == SQLITE_OK);
+	sqlite3_busy_timeout(*db, 5000);
+	CHECK(sqlite3_exec(*db, "BEGIN IMMEDIATE", NULL, NULL, NULL) ==
+	      SQLITE_OK);
+	event("held", "x.y", "");
+	add_event(r);
+	commit(r);
+	while (!sealed) {
+		pthread_mutex_lock(&r->ix->mu);
+		sealed = r->ix->sealed != NULL;
+		pthread_cond_signal(&r->ix->wake);
+		pthread_mutex_unlock(&r->ix->mu);
+	}
+}
+
 T(open_work)
 {
 	unsigned seed = 20261122;
+	sqlite3 *held = NULL;
 	struct room r;
 
 	memset(model, 0, sizeof(model));
@@ -540,16 +573,19 @@ T(open_work)
 			commit(&r);
 		if (turn % 23 == 0)
 			check_model(&r);
-		/* Seal without waiting: three places are read as one. */
-		if (turn % 7 == 0) {
-			pthread_cond_signal(&r.ix->wake);
+		/* From here on there are three places to read as one. */
+		if (turn % 30 == 10)
+			hold(&r, &held, true);
+		if (turn % 30 > 10 && held != NULL)
 			check_model(&r);
-		}
+		if (turn % 30 == 20)
+			hold(&r, &held, false);
 		if (turn % 60 == 59) {
 			flush(&r);
 			check_model(&r);
 		}
 		if (turn % 100 == 99) {
+			hold(&r, &held, false);
 			room_close(&r);
 			check_verify(&r);
 			room_open(&r);
