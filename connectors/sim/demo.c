@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +47,7 @@ struct demo {
 	bool once;
 	struct actors actors;
 	char log[4096];
+	size_t log_from; /* what stood in the log before this start */
 	pid_t child;
 	int status; /* the child's, once it has ended */
 };
@@ -63,18 +65,15 @@ nap(int ms)
 static void
 become_run(const struct demo *d, pid_t parent)
 {
-	char exe[4096];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	int log = open(d->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (n < 0 || log < 0 || getppid() != parent)
+	if (log < 0 || getppid() != parent)
 		_exit(EXIT_FAILED);
-	exe[n] = '\0';
 	(void)dup2(log, STDOUT_FILENO);
 	(void)dup2(log, STDERR_FILENO);
-	(void)execl(exe, "vayla", "run", d->file, (char *)NULL);
+	(void)execl("/proc/self/exe", "vayla", "run", d->file, (char *)NULL);
 	_exit(EXIT_FAILED);
 }
 
@@ -91,11 +90,14 @@ start(struct demo *d)
 {
 	const char *data = d->actors.config->data;
 	pid_t parent = getpid();
+	struct stat st;
 	enum err e = dir_make(data);
 
 	if (e != ERR_OK)
 		return e;
 	(void)snprintf(d->log, sizeof(d->log), "%s/run.log", data);
+	if (stat(d->log, &st) == 0)
+		d->log_from = (size_t)st.st_size;
 	d->child = fork();
 	if (d->child == 0)
 		become_run(d, parent);
@@ -132,7 +134,7 @@ show_log(const struct demo *d)
 
 	buf_init(&b, 64 * 1024 * 1024);
 	if (file_read(d->log, &b) == ERR_OK) {
-		s = buf_all(&b);
+		s = slice_from(buf_all(&b), d->log_from);
 		if (s.n > TAIL) {
 			s = slice_from(s, s.n - TAIL);
 			while (s.n > 0 && s.p[0] != '\n')
@@ -224,11 +226,28 @@ print_books(const struct config *conf)
 	}
 }
 
+/* How a person here calls this program. */
+static const char *
+program(char exe[4096])
+{
+	char here[4096];
+	ssize_t n = readlink("/proc/self/exe", exe, 4095);
+	size_t skip;
+
+	if (n <= 0 || getcwd(here, sizeof(here)) == NULL)
+		return "vayla";
+	exe[n] = '\0';
+	skip = strlen(here);
+	return strncmp(exe, here, skip) == 0 && exe[skip] == '/'
+		   ? exe + skip + 1
+		   : exe;
+}
+
 static void
 print_places(const struct demo *d)
 {
 	const struct config *conf = d->actors.config;
-	char path[4096];
+	char path[4096], exe[4096];
 	struct buf link;
 
 	buf_init(&link, 4096);
@@ -241,8 +260,8 @@ print_places(const struct demo *d)
 	buf_fini(&link);
 	print_books(conf);
 	printf("Log       %s\n", d->log);
-	printf("One order vayla order show %d --config %s\n", SERIAL_FIRST,
-	    d->file);
+	printf("One order %s order show %d --config %s\n", program(exe),
+	    SERIAL_FIRST, d->file);
 }
 
 static enum err
@@ -326,7 +345,9 @@ run(struct demo *d)
 		return EXIT_FAILED; /* asked to, before it was done */
 	if (e != ERR_OK) {
 		fprintf(stderr, "vayla demo: %s\n", err_last());
-		return exit_status(e);
+		return WIFEXITED(d->status) && WEXITSTATUS(d->status) != 0
+			   ? WEXITSTATUS(d->status)
+			   : exit_status(e);
 	}
 	return fine ? EXIT_OK : EXIT_FAILED;
 }
