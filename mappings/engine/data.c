@@ -324,7 +324,7 @@ run_field(struct eval *e, const struct node *n, uint32_t *count, uint32_t depth)
 			leave(e);
 			return ERR_OK;
 		}
-		TRY(write_bytes(e, n->key.p, n->key.n));
+		TRY(write_key(e, n->key));
 		at = e->out_n;
 		TRY(write_val(e, n->value, &v));
 	} else {
@@ -333,7 +333,7 @@ run_field(struct eval *e, const struct node *n, uint32_t *count, uint32_t depth)
 			TRY(run_when(e, n, &yes));
 		}
 		if (yes) {
-			TRY(write_bytes(e, n->key.p, n->key.n));
+			TRY(write_key(e, n->key));
 			at = e->out_n;
 			TRY(run_container(e, n, &inner, depth));
 		}

@@ -44,21 +44,28 @@ run_prepare(struct eval *e, const struct program *p)
 	return ERR_OK;
 }
 
-enum err
-run_bind(
-    struct eval *e, const struct expr *x, const struct var *v, struct val val)
+const uint8_t *
+run_scan(struct eval *e, const struct var *v, const uint8_t *p,
+    const uint8_t *end)
 {
-	const uint8_t *behind;
+	struct slot *slots = &e->slots[v->slot0];
+	uint32_t i;
 
+	for (i = 0; i < v->slots; i++)
+		slots[i].p = NULL;
+	return scan_fill(v->trie, p, end, slots, &e->steps);
+}
+
+enum err
+run_bind(struct eval *e, const struct expr *x, const struct var *v,
+    struct val val)
+{
 	e->vars[v->id] = val;
 	e->bound[v->id] = true;
 	if (v->trie == NULL || val.tag != V_RAW)
 		return ERR_OK;
-	memset(&e->slots[v->slot0], 0, v->slots * sizeof(*e->slots));
 	TRY(run_step(e, x, 1 + (val.n >> 6)));
-	behind = scan_fill(
-	    v->trie, val.p, val.p + val.n, &e->slots[v->slot0], &e->steps);
-	if (behind == NULL)
+	if (run_scan(e, v, val.p, val.p + val.n) == NULL)
 		return fail_at(e, x, ERR_SYNTAX, "malformed msgpack");
 	return ERR_OK;
 }
@@ -71,6 +78,10 @@ run_unbind(struct eval *e, const struct lets *lets)
 	for (i = 0; i < lets->n; i++)
 		e->bound[lets->v[i]->id] = false;
 }
+
+/* Each kind of expression has a frame of its own, entered by a jump from
+ * run_expr(): so none pays for the others' locals. */
+#define APART __attribute__((noinline))
 
 /* ---- paths ---- */
 
@@ -174,7 +185,16 @@ run_steps(struct eval *e, const struct expr *x, struct val v, uint32_t from,
 	return ERR_OK;
 }
 
-static enum err
+APART static enum err
+run_let(struct eval *e, const struct var *v)
+{
+	struct val val;
+
+	TRY(run_expr(e, v->let, &val));
+	return run_bind(e, v->let, v, val);
+}
+
+APART static enum err
 run_path(struct eval *e, const struct expr *x, struct val *out)
 {
 	const struct var *v = x->var;
@@ -182,12 +202,8 @@ run_path(struct eval *e, const struct expr *x, struct val *out)
 	const struct val *base = &e->vars[v->id];
 	uint8_t c;
 
-	if (v->kind == VAR_LET && !e->bound[v->id]) {
-		struct val val;
-
-		TRY(run_expr(e, v->let, &val));
-		TRY(run_bind(e, v->let, v, val));
-	}
+	if (v->kind == VAR_LET && !e->bound[v->id])
+		TRY(run_let(e, v));
 	if (x->slot < 0 || base->tag != V_RAW)
 		return run_steps(e, x, *base, 0, out);
 	c = *base->p;
@@ -206,7 +222,7 @@ run_path(struct eval *e, const struct expr *x, struct val *out)
 	    x->rest, out);
 }
 
-static enum err
+APART static enum err
 run_out(struct eval *e, const struct expr *x, struct val *out)
 {
 	const struct out_slot *s = &e->outs[x->slot];
@@ -286,7 +302,7 @@ too_wide(struct eval *e, const struct expr *x)
 	    "more than 38 digits; round() the parts first");
 }
 
-static enum err
+APART static enum err
 run_arith(struct eval *e, const struct expr *x, struct val *out)
 {
 	struct val a, b;
@@ -330,7 +346,7 @@ run_arith(struct eval *e, const struct expr *x, struct val *out)
 	return val_of_dec(e, x, r, out);
 }
 
-static enum err
+APART static enum err
 run_neg(struct eval *e, const struct expr *x, struct val *out)
 {
 	struct dec d;
@@ -346,7 +362,7 @@ run_neg(struct eval *e, const struct expr *x, struct val *out)
 	return val_of_dec(e, x, d, out);
 }
 
-static enum err
+APART static enum err
 run_compare(struct eval *e, const struct expr *x, struct val *out)
 {
 	struct val a, b;
@@ -364,7 +380,7 @@ run_compare(struct eval *e, const struct expr *x, struct val *out)
 	return ERR_OK;
 }
 
-static enum err
+APART static enum err
 run_in(struct eval *e, const struct expr *x, struct val *out)
 {
 	struct val a, b;
@@ -384,8 +400,7 @@ run_in(struct eval *e, const struct expr *x, struct val *out)
 	return ERR_OK;
 }
 
-/* Apart, so that its array is not on the stack of every expression. */
-__attribute__((noinline)) static enum err
+APART static enum err
 run_holes(struct eval *e, const struct expr *x, struct val *out)
 {
 	struct slice parts[LANG_ARGS];
@@ -409,7 +424,7 @@ run_holes(struct eval *e, const struct expr *x, struct val *out)
 	return ERR_OK;
 }
 
-static enum err
+APART static enum err
 run_logic(struct eval *e, const struct expr *x, struct val *out)
 {
 	bool a;
@@ -423,12 +438,34 @@ run_logic(struct eval *e, const struct expr *x, struct val *out)
 	return ERR_OK;
 }
 
-enum err
-run_expr(struct eval *e, const struct expr *x, struct val *out)
+APART static enum err
+run_alt(struct eval *e, const struct expr *x, struct val *out)
+{
+	TRY(run_expr(e, x->args[0].x, out));
+	if (out->tag != V_ABSENT)
+		return ERR_OK;
+	return run_expr(e, x->args[1].x, out);
+}
+
+APART static enum err
+run_call(struct eval *e, const struct expr *x, struct val *out)
+{
+	TRY(run_step(e, x, 1));
+	return x->func->eval(e, x, out);
+}
+
+APART static enum err
+run_beyond(struct eval *e, const struct expr *x, struct val *out)
 {
 	struct val base;
 
-	TRY(run_step(e, x, 1));
+	TRY(run_expr(e, x->args[0].x, &base));
+	return run_steps(e, x, base, 0, out);
+}
+
+enum err
+run_expr(struct eval *e, const struct expr *x, struct val *out)
+{
 	switch (x->op) {
 	case X_CONST:
 		*out = x->value;
@@ -459,15 +496,11 @@ run_expr(struct eval *e, const struct expr *x, struct val *out)
 	case X_NEG:
 		return run_neg(e, x, out);
 	case X_ALT:
-		TRY(run_expr(e, x->args[0].x, out));
-		if (out->tag != V_ABSENT)
-			return ERR_OK;
-		return run_expr(e, x->args[1].x, out);
+		return run_alt(e, x, out);
 	case X_CALL:
-		return x->func->eval(e, x, out);
+		return run_call(e, x, out);
 	case X_STEPS:
-		TRY(run_expr(e, x->args[0].x, &base));
-		return run_steps(e, x, base, 0, out);
+		return run_beyond(e, x, out);
 	case X_DIV: /* round() takes it apart; it loads nowhere else */
 		break;
 	}

@@ -52,13 +52,29 @@ element(struct eval *e, const struct expr *x, const uint8_t *p, uint32_t n,
 	return val_read(e, x, p, n, t != NULL ? t : &type_any, out);
 }
 
-/* Calls fn with each item of a list value. */
+static enum err round_of(struct eval *e, struct loop_run *r, uint32_t i);
+
+/* An item of a list value goes to a loop's variable, or to fn. */
+static enum err
+item(struct eval *e, const struct expr *x, struct loop_run *r,
+    struct iter *it, const struct val *v, uint32_t i)
+{
+	if (it != NULL)
+		return it->fn(e, it, v);
+	TRY(run_bind(e, x, r->lp->var, *v));
+	return round_of(e, r, i);
+}
+
+/*
+ * Goes through a list value; one of r and it is given. A map in a msgpack list
+ * is scanned for its variable at once, which also tells where it ends.
+ */
 static enum err
 each_item(struct eval *e, const struct expr *x, const struct val *list,
-    const struct type *t,
-    enum err (*fn)(struct eval *e, void *ctx, struct val v, uint32_t i),
-    void *ctx, const bool *stop)
+    struct loop_run *r, struct iter *it)
 {
+	const struct var *var = r != NULL ? r->lp->var : NULL;
+	const bool *stop = r != NULL ? r->stop : &it->stop;
 	const uint8_t *p, *end, *behind;
 	struct val v;
 	uint32_t n, i;
@@ -68,7 +84,7 @@ each_item(struct eval *e, const struct expr *x, const struct val *list,
 	if (list->tag == V_LIST) {
 		for (i = 0; i < list->n && !*stop; i++) {
 			TRY(run_step(e, x, 1));
-			TRY(fn(e, ctx, list->list[i], i + 1));
+			TRY(item(e, x, r, it, &list->list[i], i + 1));
 		}
 		return ERR_OK;
 	}
@@ -81,27 +97,40 @@ each_item(struct eval *e, const struct expr *x, const struct val *list,
 		    "a list is wanted, and this is %s", val_name(list));
 	}
 	for (i = 0; i < n && !*stop; i++) {
-		behind = scan_skip(p, end);
+		bool map = p < end && ((*p & 0xf0) == 0x80 || *p == 0xde ||
+					  *p == 0xdf);
+
+		if (map && var != NULL && var->trie != NULL)
+			behind = run_scan(e, var, p, end);
+		else
+			behind = scan_skip(p, end);
 		if (behind == NULL)
 			return fail_at(e, x, ERR_SYNTAX, "malformed msgpack");
 		TRY(run_step(e, x, 1 + (uint32_t)((behind - p) >> 6)));
-		TRY(element(e, x, p, (uint32_t)(behind - p), t, &v));
-		TRY(fn(e, ctx, v, i + 1));
+		if (map && var != NULL) {
+			e->vars[var->id] = (struct val){.tag = V_RAW,
+			    .n = (uint32_t)(behind - p),
+			    .p = p};
+			TRY(round_of(e, r, i + 1));
+		} else {
+			TRY(element(e, x, p, (uint32_t)(behind - p),
+			    x->type->item, &v));
+			TRY(item(e, x, r, it, &v, i + 1));
+		}
 		p = behind;
 	}
 	return ERR_OK;
 }
 
+/* The loop's variable has its value. */
 static enum err
-round_of(struct eval *e, void *ctx, struct val v, uint32_t i)
+round_of(struct eval *e, struct loop_run *r, uint32_t i)
 {
-	const struct loop_run *r = ctx;
 	const struct loop *lp = r->lp;
 	bool yes;
 
-	TRY(run_bind(e, lp->list, lp->var, v));
 	if (lp->count != NULL)
-		TRY(run_bind(e, lp->list, lp->count, val_int(i)));
+		e->vars[lp->count->id] = val_int(i);
 	if (lp->cond != NULL) {
 		TRY(run_true(e, lp->cond, &yes));
 		if (!yes)
@@ -120,8 +149,7 @@ iter_loops(struct eval *e, const struct loop *lp,
 	struct val list;
 
 	TRY(run_expr(e, lp->list, &list));
-	return each_item(
-	    e, lp->list, &list, lp->list->type->item, round_of, &r, stop);
+	return each_item(e, lp->list, &list, &r, NULL);
 }
 
 static enum err
@@ -134,15 +162,6 @@ arg_round(struct eval *e, void *ctx)
 	return it->fn(e, it, &v);
 }
 
-static enum err
-arg_item(struct eval *e, void *ctx, struct val v, uint32_t i)
-{
-	struct iter *it = ctx;
-
-	(void)i;
-	return it->fn(e, it, &v);
-}
-
 enum err
 iter_arg(struct eval *e, struct iter *it)
 {
@@ -152,8 +171,7 @@ iter_arg(struct eval *e, struct iter *it)
 	if (a->loops != NULL)
 		return iter_loops(e, a->loops, arg_round, it, &it->stop);
 	TRY(run_expr(e, a->x, &list));
-	return each_item(
-	    e, a->x, &list, a->x->type->item, arg_item, it, &it->stop);
+	return each_item(e, a->x, &list, NULL, it);
 }
 
 struct val

@@ -8,7 +8,7 @@
  */
 #include <stdio.h>
 
-#include "mappings/engine/lang.h"
+#include "mappings/engine/run.h"
 
 static void load_node(
     struct lang *l, const struct yaml *y, struct node *n, unsigned depth);
@@ -164,7 +164,7 @@ load_value(struct lang *l, const struct yaml *y, struct node *n)
 static struct slice
 key_mp(struct lang *l, struct slice name)
 {
-	uint8_t *p = lang_alloc(l, name.n + 5);
+	uint8_t *p = lang_alloc(l, name.n + 5 + WRITE_PAD);
 	size_t head = 1;
 
 	if (name.n < 32) {

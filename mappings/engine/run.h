@@ -95,6 +95,9 @@ enum err run_int(struct eval *e, const struct expr *x, int64_t *out) MUST_CHECK;
 /* Give a variable its value and scan it. */
 enum err run_bind(struct eval *e, const struct expr *x, const struct var *v,
     struct val val) MUST_CHECK;
+/* The map at p as a variable's: behind it, or NULL when it is malformed. */
+const uint8_t *run_scan(struct eval *e, const struct var *v, const uint8_t *p,
+    const uint8_t *end);
 void run_unbind(struct eval *e, const struct lets *lets);
 enum err run_prepare(struct eval *e, const struct program *p) MUST_CHECK;
 
@@ -158,6 +161,10 @@ val_is_number(const struct val *v)
 
 /* ---- write.c ---- */
 
+/* Bytes that may be read behind a field's name (node.key), so that a short one
+ * is copied in one move. */
+#define WRITE_PAD 32
+enum err write_key(struct eval *e, struct slice key) MUST_CHECK;
 enum err write_bytes(struct eval *e, const void *p, size_t n) MUST_CHECK;
 enum err write_val(
     struct eval *e, const struct expr *x, const struct val *v) MUST_CHECK;

@@ -1,10 +1,6 @@
 /* scan - see scan.h. */
 #include "mappings/engine/scan.h"
 
-/*
- * By first byte: low byte = bytes of the item including this one, high byte =
- * items that follow as its content. 0: the length is written out, or reserved.
- */
 #define R4(x) x, x, x, x
 #define R16(x) R4(x), R4(x), R4(x), R4(x)
 #define UP4(f, n) f(n), f((n) + 1), f((n) + 2), f((n) + 3)
@@ -13,7 +9,7 @@
 #define ARRHEAD(n) (uint16_t)((n) << 8 | 1)
 #define STRLOW(n) (uint16_t)((n) + 1)
 #define STRHIGH(n) (uint16_t)((n) + 17)
-static const uint16_t shape[256] = {R16(1), R16(1), R16(1), R16(1), R16(1),
+const uint16_t scan_shape[256] = {R16(1), R16(1), R16(1), R16(1), R16(1),
     R16(1), R16(1), R16(1), UP16(MAPHEAD), UP16(ARRHEAD), UP16(STRLOW),
     UP16(STRHIGH),
     /* c0: nil, reserved, false, true; bin; ext */
@@ -40,7 +36,7 @@ load(const uint8_t *p, unsigned w)
 }
 
 const uint8_t *
-scan_skip(const uint8_t *p, const uint8_t *end)
+scan_skip_long(const uint8_t *p, const uint8_t *end)
 {
 	uint64_t todo = 1;
 
@@ -53,11 +49,11 @@ scan_skip(const uint8_t *p, const uint8_t *end)
 		if (todo > left)
 			return NULL;
 		todo--;
-		n = shape[*p] & 0xff;
+		n = scan_shape[*p] & 0xff;
 		if (n > 0) {
 			if (n > left)
 				return NULL;
-			todo += shape[*p] >> 8;
+			todo += scan_shape[*p] >> 8;
 			p += n;
 		} else {
 			unsigned w = *p >= 0xc4 ? width[*p - 0xc4] : 0;
@@ -193,7 +189,7 @@ scan_fill(const struct trie *t, const uint8_t *p, const uint8_t *end,
 		}
 		found = t->heads[trie_hash(k, len) & t->mask];
 		while (found != NULL &&
-		       (found->n != len || memcmp(found->p, k, len) != 0))
+		       (found->n != len || !scan_same(found->p, k, len)))
 			found = found->bucket;
 		if (found == NULL) {
 			if ((p = scan_skip(p, end)) == NULL)
@@ -230,7 +226,7 @@ scan_find(const uint8_t *p, const uint8_t *end, struct slice name,
 		}
 		at = p;
 		p = scan_skip(p, end);
-		if (p != NULL && len == name.n && memcmp(k, name.p, len) == 0) {
+		if (p != NULL && len == name.n && scan_same(k, name.p, len)) {
 			*behind = p;
 			return at;
 		}

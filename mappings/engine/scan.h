@@ -17,8 +17,50 @@ trie_hash(const uint8_t *p, uint32_t n)
 		      : n * 7u + p[0] * 3u + p[n - 1] * 11u + p[n / 2] * 29u;
 }
 
+/* By first byte: low byte = bytes of the item including this one, high byte =
+ * items that follow as its content. 0: the length is written out, or reserved. */
+extern const uint16_t scan_shape[256];
+
 /* Behind the value at p; NULL when it is cut short or malformed. */
-const uint8_t *scan_skip(const uint8_t *p, const uint8_t *end);
+const uint8_t *scan_skip_long(const uint8_t *p, const uint8_t *end);
+
+static inline const uint8_t *
+scan_skip(const uint8_t *p, const uint8_t *end)
+{
+	/* most values are scalars that say their length in the first byte */
+	if (p < end && scan_shape[*p] - 1u < 0xff &&
+	    scan_shape[*p] <= (size_t)(end - p))
+		return p + scan_shape[*p];
+	return scan_skip_long(p, end);
+}
+
+/* Are n bytes the same? For names, which are short: without a call. */
+static inline bool
+scan_same(const uint8_t *a, const uint8_t *b, uint32_t n)
+{
+	uint64_t a8, b8, a9, b9;
+	uint32_t a4, b4, a5, b5;
+
+	if (n > 16)
+		return memcmp(a, b, n) == 0;
+	if (n >= 8) {
+		memcpy(&a8, a, 8);
+		memcpy(&b8, b, 8);
+		memcpy(&a9, a + n - 8, 8);
+		memcpy(&b9, b + n - 8, 8);
+		return ((a8 ^ b8) | (a9 ^ b9)) == 0;
+	}
+	if (n >= 4) {
+		memcpy(&a4, a, 4);
+		memcpy(&b4, b, 4);
+		memcpy(&a5, a + n - 4, 4);
+		memcpy(&b5, b + n - 4, 4);
+		return ((a4 ^ b4) | (a5 ^ b5)) == 0;
+	}
+	while (n > 0 && a[n - 1] == b[n - 1])
+		n--;
+	return n == 0;
+}
 
 /* The head of a container: its count and where its content begins; NULL when
  * it is none, or cut short. */

@@ -352,6 +352,8 @@ val_read(struct eval *e, const struct expr *x, const uint8_t *p, uint32_t n,
 
 	if ((c & 0xe0) == 0xa0) {
 		*out = (struct val){.tag = V_TEXT, .n = c & 31u, .p = p + 1};
+		if (t->kind == K_TEXT && c != 0xa0)
+			return ERR_OK;
 	} else if (c < 0x80) {
 		*out = val_int(c);
 	} else if (c >= 0xe0) {

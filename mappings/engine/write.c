@@ -24,6 +24,16 @@ full(struct eval *e)
 }
 
 enum err
+write_key(struct eval *e, struct slice key)
+{
+	if (key.n > WRITE_PAD || MAP_OUTPUT - e->out_n < WRITE_PAD)
+		return write_bytes(e, key.p, key.n);
+	memcpy(e->out + e->out_n, key.p, WRITE_PAD);
+	e->out_n += key.n;
+	return ERR_OK;
+}
+
+enum err
 write_bytes(struct eval *e, const void *p, size_t n)
 {
 	uint8_t *to = room(e, n);
