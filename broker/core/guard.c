@@ -131,16 +131,17 @@ guard_enter(struct guard *g, struct slice source, struct slice id)
 	d = death_find(p, p->name);
 	if (d != NULL && d->count >= GUARD_CRASHES)
 		return false;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* one thread and one page: only the compiler must keep the order */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	p->active = 1;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return true;
 }
 
 void
 guard_leave(struct guard *g)
 {
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	g->page->active = 0;
 }
 

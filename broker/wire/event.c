@@ -26,8 +26,8 @@ static const struct field rows[] = {
     E(map, "map", FIELD_TEXT, EVENT_TEXT), E(ruleset, "ruleset", FIELD_BIN, 8),
     E(digest, "digest", FIELD_BIN, 32),
     E(target, "target", FIELD_TEXT, EVENT_TEXT),
-    E(again, "again", FIELD_VALUE, 0),
-    E(reads, "reads", FIELD_OWN, 0), E(id, "datacontenttype", FIELD_IGNORE, 0),
+    E(again, "again", FIELD_VALUE, 0), E(reads, "reads", FIELD_OWN, 0),
+    E(id, "datacontenttype", FIELD_IGNORE, 0),
     E(id, "dataschema", FIELD_IGNORE, 0), E(sealed, "sealed", FIELD_BIN, 0),
     E(data, "data", FIELD_VALUE, 0), /* last: see fields_read() */
 };

@@ -424,6 +424,31 @@ take_signals(struct run *r)
 			       : err_errno(ERR_IO, "cannot wait for signals");
 }
 
+/* Everything that can be wrong, in every file at once, is said by `vayla check`
+ * before anything starts; a process of its own, so that nothing of it stays. */
+static enum err
+check_first(const struct run *r, const char *file)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+		if (null >= 0)
+			dup2(null, STDOUT_FILENO);
+		execl(r->exe, "vayla", "check", file, (char *)NULL);
+		_exit(127);
+	}
+	if (pid < 0)
+		return err_errno(ERR_IO, "cannot start a process");
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return ERR_OK;
+	return err_note(ERR_CONFIG, "nothing was started");
+}
+
 static enum err
 run(struct run *r, const char *file, struct faults *f)
 {
@@ -433,7 +458,9 @@ run(struct run *r, const char *file, struct faults *f)
 	if (n <= 0)
 		return err_errno(ERR_IO, "cannot find this program's file");
 	r->exe[n] = '\0';
-	e = setup_open(&r->set, file, f);
+	e = check_first(r, file);
+	if (e == ERR_OK)
+		e = setup_open(&r->set, file, f);
 	if (e == ERR_OK)
 		e = plan(r);
 	if (e == ERR_OK)

@@ -45,8 +45,8 @@ run_prepare(struct eval *e, const struct program *p)
 }
 
 const uint8_t *
-run_scan(struct eval *e, const struct var *v, const uint8_t *p,
-    const uint8_t *end)
+run_scan(
+    struct eval *e, const struct var *v, const uint8_t *p, const uint8_t *end)
 {
 	struct slot *slots = &e->slots[v->slot0];
 	uint32_t i;
@@ -57,8 +57,8 @@ run_scan(struct eval *e, const struct var *v, const uint8_t *p,
 }
 
 enum err
-run_bind(struct eval *e, const struct expr *x, const struct var *v,
-    struct val val)
+run_bind(
+    struct eval *e, const struct expr *x, const struct var *v, struct val val)
 {
 	e->vars[v->id] = val;
 	e->bound[v->id] = true;

@@ -56,8 +56,8 @@ static enum err round_of(struct eval *e, struct loop_run *r, uint32_t i);
 
 /* An item of a list value goes to a loop's variable, or to fn. */
 static enum err
-item(struct eval *e, const struct expr *x, struct loop_run *r,
-    struct iter *it, const struct val *v, uint32_t i)
+item(struct eval *e, const struct expr *x, struct loop_run *r, struct iter *it,
+    const struct val *v, uint32_t i)
 {
 	if (it != NULL)
 		return it->fn(e, it, v);
@@ -97,8 +97,8 @@ each_item(struct eval *e, const struct expr *x, const struct val *list,
 		    "a list is wanted, and this is %s", val_name(list));
 	}
 	for (i = 0; i < n && !*stop; i++) {
-		bool map = p < end && ((*p & 0xf0) == 0x80 || *p == 0xde ||
-					  *p == 0xdf);
+		bool map = p < end &&
+			   ((*p & 0xf0) == 0x80 || *p == 0xde || *p == 0xdf);
 
 		if (map && var != NULL && var->trie != NULL)
 			behind = run_scan(e, var, p, end);
@@ -108,9 +108,8 @@ each_item(struct eval *e, const struct expr *x, const struct val *list,
 			return fail_at(e, x, ERR_SYNTAX, "malformed msgpack");
 		TRY(run_step(e, x, 1 + (uint32_t)((behind - p) >> 6)));
 		if (map && var != NULL) {
-			e->vars[var->id] = (struct val){.tag = V_RAW,
-			    .n = (uint32_t)(behind - p),
-			    .p = p};
+			e->vars[var->id] = (struct val){
+			    .tag = V_RAW, .n = (uint32_t)(behind - p), .p = p};
 			TRY(round_of(e, r, i + 1));
 		} else {
 			TRY(element(e, x, p, (uint32_t)(behind - p),

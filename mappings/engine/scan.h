@@ -18,7 +18,8 @@ trie_hash(const uint8_t *p, uint32_t n)
 }
 
 /* By first byte: low byte = bytes of the item including this one, high byte =
- * items that follow as its content. 0: the length is written out, or reserved. */
+ * items that follow as its content. 0: the length is written out, or reserved.
+ */
 extern const uint16_t scan_shape[256];
 
 /* Behind the value at p; NULL when it is cut short or malformed. */
