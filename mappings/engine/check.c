@@ -149,13 +149,32 @@ nearest_name(struct lang *l, struct slice name)
 	return yaml_nearest(name, names);
 }
 
+/* A field whose name is no word, such as checkout-amount, stands here. */
+static const struct slice *
+odd_field(const struct lang *l, const struct expr *x)
+{
+	const struct shape *s = in_shape(l);
+	struct slice rest = slice_from(x->src->text, x->at);
+	size_t i;
+
+	for (i = 0; s != NULL && i < s->n; i++)
+		if (s->names[i].n > x->root.n &&
+		    slice_starts(rest, s->names[i]))
+			return &s->names[i];
+	return NULL;
+}
+
 static void
 unknown_name(struct lang *l, const struct expr *x)
 {
 	const char *near = nearest_name(l, x->root);
 	const struct shape *s = in_shape(l);
+	const struct slice *odd = odd_field(l, x);
 
-	if (near != NULL)
+	if (odd != NULL)
+		lang_fault(l, x, "the field %.*s is written $in.'%.*s'",
+		    SLICE_ARG(*odd), SLICE_ARG(*odd));
+	else if (near != NULL)
 		lang_fault(l, x, "no name %.*s here; did you mean %s?",
 		    SLICE_ARG(x->root), near);
 	else

@@ -325,6 +325,13 @@ parse_number(struct lex *p)
 	struct dec d;
 	int64_t i;
 
+	if (s.n > 1 && s.p[0] == '0' && s.p[1] != '.') {
+		lex_fail(p, p->at,
+		    "a number does not begin with 0; the text "
+		    "is written '%.*s'",
+		    SLICE_ARG(s));
+		return x;
+	}
 	if (dec_parse(s, &d) != ERR_OK || dec_store(d, &d) != ERR_OK) {
 		lex_fail(p, p->at,
 		    "a number has at most 18 digits, 9 of them "

@@ -102,7 +102,7 @@ static const struct func table[] = {
 	NULL, &type_text, 0),
     ROW(split, "split(x, by)", "a list of the parts", "tt", NULL, call_split,
 	NULL, 0),
-    ROW(join, "join(x for .., by)", "one text, `by` between the parts", "Lt",
+    ROW(join, "join(by, x for ..)", "one text, `by` between the parts", "tL",
 	NULL, NULL, &type_text, 0),
     ROW(html, "html(x)", "HTML as plain text: no tags, &amp; as &", "t", NULL,
 	NULL, &type_text, 0),

@@ -589,12 +589,12 @@ joining(struct eval *e, struct iter *it, const struct val *v)
 enum err
 func_join(struct eval *e, const struct expr *x, struct val *out)
 {
-	struct joining j = {{joining, &x->args[0], false}, {0}, 0};
+	struct joining j = {{joining, &x->args[1], false}, {0}, 0};
 	struct slice by;
 	uint8_t *p;
 	uint32_t i;
 
-	TRY(run_text(e, x->args[1].x, &by));
+	TRY(run_text(e, x->args[0].x, &by));
 	TRY(iter_arg(e, &j.it));
 	j.n += j.parts.n * by.n;
 	p = run_alloc(e, j.n + 1);

@@ -61,6 +61,9 @@ T(grammar)
 	F("count(l for l lines)", "the word in was expected");
 	F("count(l for 3 in lines)", "a name for each item");
 	F("trim(\"x)", "the quote that ends this text is missing");
+	F("0123", "a number does not begin with 0; the text is written '0123'");
+	F("NO", "no name NO here");
+	F("checkout-amount * 2", "is written $in.'checkout-amount'");
 	F("12345678901234567890", "at most 18 digits");
 	/* places: line 8, and the column of the bad part */
 	F("s + (s *", "m.map.yaml:8:");

@@ -115,8 +115,8 @@ T(lists)
 	V("list(e.key for e in entries(map))", "[\"k1\",\"k2\",\"k3\"]");
 	V("list(\"{e.key}={e.value ?? ''}\" for e in entries(map))",
 	    "[\"k1=v1\",\"k2=2\",\"k3=\"]");
-	V("join(w for w in words if w != 'fig', ', ')", "\"pear, apple\"");
-	V("join(words, '')", "\"pearapplefig\"");
+	V("join(', ', w for w in words if w != 'fig')", "\"pear, apple\"");
+	V("join('', words)", "\"pearapplefig\"");
 	V("split('a,b,,c', ',')", "[\"a\",\"b\",\"\",\"c\"]");
 	V("count(split('', ','))", "1");
 	F("first(s)", "first() wants a list, not text");

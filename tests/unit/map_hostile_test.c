@@ -43,7 +43,7 @@ static const char busy[] =
     "        item:\n"
     "          sku?: l.sku\n"
     "          code: code\n"
-    "          tags: join(l.tags ?? [], ',')\n"
+    "          tags: join(',', l.tags ?? [])\n"
     "          each_net: round(l.net / l.qty, 4)\n"
     "          has: lookup(h, l.name)\n"
     "          pos: i\n"
@@ -301,11 +301,11 @@ T(budgets)
 	    /* every pair of words */
 	    "count(a for a in words for c in words for d in words)",
 	    "count(group(a for a in words))",
-	    "join(concat(words, words), \"{join(words, '-')}{join(words, "
-	    "'-')}\")",
-	    "list(replace(join(words, ''), 'w', join(words, '')) for w in "
+	    "join(\"{join('-', words)}{join('-', words)}\", "
+	    "concat(words, words))",
+	    "list(replace(join('', words), 'w', join('', words)) for w in "
 	    "words)",
-	    "sum(count(split(join(words, ','), ',')) for w in words)",
+	    "sum(count(split(join(',', words), ',')) for w in words)",
 	    "count(sort(at(words, 39999) for w in words))",
 	};
 	struct buf json;
