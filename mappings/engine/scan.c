@@ -36,10 +36,8 @@ load(const uint8_t *p, unsigned w)
 }
 
 const uint8_t *
-scan_skip_long(const uint8_t *p, const uint8_t *end)
+scan_skip_many(const uint8_t *p, const uint8_t *end, uint64_t todo)
 {
-	uint64_t todo = 1;
-
 	while (todo > 0) {
 		size_t left = (size_t)(end - p);
 		unsigned n;
@@ -168,7 +166,7 @@ scan_fill(const struct trie *t, const uint8_t *p, const uint8_t *end,
 {
 	const uint8_t *k, *at = p;
 	const struct trie_key *found;
-	uint32_t n, len;
+	uint32_t n, len, left = t->n;
 
 	p = scan_map(p, end, &n);
 	if (p == NULL) {
@@ -205,6 +203,9 @@ scan_fill(const struct trie *t, const uint8_t *p, const uint8_t *end,
 		if (found->slot >= 0)
 			slots[found->slot] =
 			    (struct slot){at, (uint32_t)(p - at)};
+		/* all that is read was found: the rest is only passed */
+		if (--left == 0)
+			return scan_skip_many(p, end, (uint64_t)(n - 1) * 2);
 	}
 	return p;
 }

@@ -22,9 +22,11 @@ trie_hash(const uint8_t *p, uint32_t n)
  */
 extern const uint16_t scan_shape[256];
 
-/* Behind the value at p; NULL when it is cut short or malformed. */
-const uint8_t *scan_skip_long(const uint8_t *p, const uint8_t *end);
+/* Behind `todo` values from p on; NULL when one is cut short or malformed. */
+const uint8_t *scan_skip_many(
+    const uint8_t *p, const uint8_t *end, uint64_t todo);
 
+/* Behind the value at p. */
 static inline const uint8_t *
 scan_skip(const uint8_t *p, const uint8_t *end)
 {
@@ -32,7 +34,7 @@ scan_skip(const uint8_t *p, const uint8_t *end)
 	if (p < end && scan_shape[*p] - 1u < 0xff &&
 	    scan_shape[*p] <= (size_t)(end - p))
 		return p + scan_shape[*p];
-	return scan_skip_long(p, end);
+	return scan_skip_many(p, end, 1);
 }
 
 /* Are n bytes the same? For names, which are short: without a call. */
