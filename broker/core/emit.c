@@ -82,7 +82,8 @@ fill(struct router *r, const struct route *rt, const struct fact *input,
 	e->traceparent = input->traceparent;
 	e->time = input->time;
 	e->refs_n = m->refs_n;
-	memcpy(e->refs, m->refs, m->refs_n * sizeof(m->refs[0]));
+	for (size_t i = 0; i < m->refs_n; i++)
+		e->refs[i] = m->refs[i];
 	e->causationid = input->seq;
 	e->correlationid = input->root != 0 ? input->root : input->seq;
 	e->map = slice_str(map);
@@ -90,7 +91,8 @@ fill(struct router *r, const struct route *rt, const struct fact *input,
 	if (m->again == AGAIN_REVISE)
 		e->again = m->again_by;
 	e->reads_n = res->reads_n;
-	memcpy(e->reads, res->reads, res->reads_n * sizeof(res->reads[0]));
+	for (size_t i = 0; i < res->reads_n; i++)
+		e->reads[i] = res->reads[i];
 }
 
 /* Would this go back to the system that its chain began with? An answer to a
