@@ -26,6 +26,8 @@ SANFLAGS := $(if $(filter address,$(SAN)),-fsanitize=address$(,)undefined \
 	-fno-sanitize-recover=all)$(if $(filter thread,$(SAN)),-fsanitize=thread)$(if \
 	$(filter fuzz,$(SAN)),-fsanitize=fuzzer-no-link$(,)address$(,)undefined \
 	-fno-sanitize-recover=all)
+# what libzmq hands between its threads is no race of ours
+export TSAN_OPTIONS ?= suppressions=$(CURDIR)/tests/tsan.supp
 OPT ?= $(if $(SAN),-O1,-O2) -g
 CFLAGS := -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) \
 	-fno-omit-frame-pointer $(DEFS) -I.
