@@ -49,6 +49,7 @@ struct sdk_loop {
 	uint32_t out_n;
 	struct batch *later;
 	bool was_up, closing;
+	bool delivered; /* since the connector's last step */
 	uint64_t counts[SETTLE_ASK + 1];
 };
 
@@ -244,6 +245,7 @@ on_event(void *arg, struct slice sub, uint64_t seq, uint32_t attempt,
 	if (l->hand_n == HAND || l->hand_n >= l->sdk->kind->window)
 		return;
 	l->hand[l->hand_n++] = (struct in_hand){seq, attempt, clock_mono()};
+	l->delivered = true;
 	l->sdk->kind->on_delivery(l->self, &d);
 }
 
@@ -317,6 +319,7 @@ turn(struct sdk_loop *l, int *next_ms)
 {
 	struct pollfd fds[SDK_FDS + 2];
 	struct sdk *s = l->sdk;
+	int send_ms;
 	size_t n = 2;
 	enum err e;
 
@@ -327,6 +330,7 @@ turn(struct sdk_loop *l, int *next_ms)
 	if (poll(fds, (nfds_t)n, *next_ms) < 0 && errno != EINTR)
 		return err_errno(ERR_IO, "poll");
 	e = client_step(s->client, next_ms);
+	l->delivered = false;
 	if (e == ERR_OK)
 		e = s->kind->step(l->self, next_ms);
 	if (e != ERR_OK)
@@ -334,10 +338,14 @@ turn(struct sdk_loop *l, int *next_ms)
 	report(l);
 	say_ready(l);
 	flush_later(l, clock_mono(), next_ms);
-	if (l->out_n > 0)
-		*next_ms = 0; /* the client sends it in its next step */
 	flush(l);
-	return ERR_OK;
+	/* What was published in this turn goes out in it. */
+	e = client_step(s->client, &send_ms);
+	if (send_ms < *next_ms)
+		*next_ms = send_ms;
+	if (l->delivered)
+		*next_ms = 0;
+	return e;
 }
 
 static enum err
