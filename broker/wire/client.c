@@ -749,8 +749,8 @@ set_options(void *sock)
 	    /* Beyond any window, so that "not writable" means "no broker". */
 	    {ZMQ_SNDHWM, 4096},
 	    {ZMQ_RCVHWM, 1100},
-	    {ZMQ_RECONNECT_IVL, 50},
-	    {ZMQ_RECONNECT_IVL_MAX, 1000},
+	    {ZMQ_RECONNECT_IVL, 20},
+	    {ZMQ_RECONNECT_IVL_MAX, 200},
 	    {ZMQ_HEARTBEAT_IVL, 5000},
 	    {ZMQ_HEARTBEAT_TIMEOUT, 15000},
 	    {ZMQ_HEARTBEAT_TTL, 15000},

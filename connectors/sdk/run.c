@@ -237,6 +237,7 @@ plan(struct run *r)
 
 /* ---- the way up ---- */
 
+/* Start it, and listen for its answer on the bus. */
 static enum err
 start_broker(struct run *r)
 {
@@ -247,21 +248,20 @@ start_broker(struct run *r)
 	return e == ERR_OK ? client_open(&r->bus, &o) : e;
 }
 
-/* Has the broker begun to answer? Then the others begin. */
+/* Has the broker begun to answer? Then, the first time, the others begin. */
 static enum err
 ask_broker(struct run *r, int *next_ms)
 {
 	struct child *b = &r->child[0];
+	bool first = !b->worked;
 	enum err e = client_step(r->bus, next_ms);
 
-	if (e != ERR_OK)
+	if (e != ERR_OK || !client_up(r->bus))
 		return e;
-	if (!client_up(r->bus))
-		return ERR_OK;
 	client_free(r->bus);
 	r->bus = NULL;
 	b->at_work = b->worked = true;
-	for (size_t i = 1; i < r->n && e == ERR_OK; i++)
+	for (size_t i = 1; i < r->n && e == ERR_OK && first; i++)
 		e = start(r, &r->child[i]);
 	return e;
 }
@@ -314,9 +314,7 @@ start_due(struct run *r, int *next_ms)
 				*next_ms = (int)ms;
 			continue;
 		}
-		e = start(r, c);
-		if (c->broker)
-			c->at_work = true;
+		e = c->broker ? start_broker(r) : start(r, c);
 	}
 	return e;
 }
