@@ -52,14 +52,17 @@ enum err index_slot(
     struct index *ix, struct slice subject, uint32_t *slot) MUST_CHECK;
 uint32_t index_slot_max(struct index *ix);
 
-/* Events that were mapped while reading `read_seq`: (input seq, map name),
- * ascending; for evaluating them anew. */
+/* Events that were mapped while reading a fact, in whatever revision: (input
+ * seq, map name), ascending; for evaluating them anew. Of any revision, since
+ * an evaluation that came to the same bytes left no record of what it read.
+ * The newest 1,000 revisions are looked at. */
 struct dependent {
 	uint64_t input;
 	struct slice map; /* "SYSTEM/NAME" */
 };
-enum err index_dependents(struct index *ix, uint64_t read_seq, struct arena *a,
-    struct dependent **out, size_t *n) MUST_CHECK;
+enum err index_dependents(struct index *ix, struct slice source,
+    struct slice id, struct arena *a, struct dependent **out,
+    size_t *n) MUST_CHECK;
 
 /* ---- open work: deliveries (sub = system) and held mappings (sub =
  * "map:SYSTEM/NAME") ---- */

@@ -406,30 +406,81 @@ dep_rows(struct index *ix, uint64_t read_seq, struct dependents *d)
 	return e;
 }
 
-enum err
-index_dependents(struct index *ix, uint64_t read_seq, struct arena *a,
-    struct dependent **out, size_t *n)
+/* Those of one revision. */
+static enum err
+dep_of(struct index *ix, uint64_t read_seq, struct dependents *d)
 {
 	uint64_t h = mt_hash_n(&ix->seed, MT_DEP, SLICE_EMPTY, read_seq);
-	struct dependents d = {.arena = a};
-	struct memtable *tables[2];
-	enum err e;
+	const struct memtable *tables[2] = {ix->active, ix->sealed};
+	enum err e = dep_rows(ix, read_seq, d);
 
-	*out = NULL;
-	*n = 0;
-	pthread_mutex_lock(&ix->mu);
-	tables[0] = ix->active;
-	tables[1] = ix->sealed;
-	e = dep_rows(ix, read_seq, &d);
 	for (int t = 0; t < 2; t++) {
 		const struct memtable *m = tables[t];
 		uint32_t at = mt_find(m, h);
 
 		for (; at != MT_NONE && e == ERR_OK; at = mt_older(m, at))
 			if (m->dep[m->post[at].ref].read == read_seq)
-				e = dep_add(&d, m->dep[m->post[at].ref].input,
+				e = dep_add(d, m->dep[m->post[at].ref].input,
 				    m->dep[m->post[at].ref].map);
 	}
+	return e;
+}
+
+#define DEP_REVISIONS 1000
+
+/* Sequences of a fact's revisions, the newest first. Another fact of the same
+ * hash may be among them: its readers are evaluated once in vain. */
+static enum err
+revisions(struct index *ix, uint64_t h, uint64_t *out, size_t *n)
+{
+	const struct memtable *tables[2] = {ix->active, ix->sealed};
+	enum err e = ERR_OK;
+
+	*n = 0;
+	for (int t = 0; t < 2; t++) {
+		const struct memtable *m = tables[t];
+		uint32_t at = mt_find(m, h);
+
+		for (; at != MT_NONE && *n < DEP_REVISIONS;
+		     at = mt_older(m, at))
+			out[(*n)++] = m->event[m->post[at].ref].seq;
+	}
+	for (int g = bloom_newest(ix->bloom); g >= 0 && e == ERR_OK; g--) {
+		sqlite3_stmt *s;
+		int rc = SQLITE_DONE;
+
+		if (!bloom_has(ix->bloom, g, h))
+			continue;
+		if ((s = idb_stmt(&ix->read, Q_FACT)) == NULL)
+			return ERR_CORRUPT;
+		sqlite3_bind_int64(s, 1, g);
+		sqlite3_bind_int64(s, 2, (int64_t)h);
+		while (
+		    *n < DEP_REVISIONS && (rc = sqlite3_step(s)) == SQLITE_ROW)
+			out[(*n)++] = (uint64_t)sqlite3_column_int64(s, 0);
+		if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+			e = idb_failed(&ix->read, s);
+		sqlite3_reset(s);
+	}
+	return e;
+}
+
+enum err
+index_dependents(struct index *ix, struct slice source, struct slice id,
+    struct arena *a, struct dependent **out, size_t *n)
+{
+	uint64_t h = mt_hash2(&ix->seed, MT_FACT, source, id);
+	uint64_t seqs[DEP_REVISIONS];
+	struct dependents d = {.arena = a};
+	size_t revs = 0;
+	enum err e;
+
+	*out = NULL;
+	*n = 0;
+	pthread_mutex_lock(&ix->mu);
+	e = revisions(ix, h, seqs, &revs);
+	for (size_t i = 0; i < revs && e == ERR_OK; i++)
+		e = dep_of(ix, seqs[i], &d);
 	pthread_mutex_unlock(&ix->mu);
 	if (e == ERR_OK && d.n > 0) {
 		size_t kept = 1;

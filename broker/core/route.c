@@ -13,13 +13,13 @@
 
 #define ROUTE_AT 1000 /* facts of one type at one subject that a join sees */
 
-/* A sequence that has a newer revision, and whether its readers were told. */
+/* A newer revision, of whose readers none was told yet. */
 struct rerun {
-	uint64_t seq;
+	const struct fact *fact;
 	struct rerun *next;
 };
 
-/* `input` was mapped by `route` while reading `read`, all in this turn. */
+/* In this turn `input` was mapped by `route` while reading `read`. */
 struct seen {
 	uint64_t read, input;
 	const struct route *route;
@@ -220,8 +220,6 @@ remember_reads(struct router *r, const struct route *rt, const struct fact *f,
 	struct seen *s;
 
 	for (size_t i = 0; i < res->reads_n; i++) {
-		if (res->reads[i] < r->batch->seq0)
-			continue;
 		s = arena_alloc(&r->batch->arena, sizeof(*s));
 		if (s == NULL)
 			err_die("a turn outgrew its memory");
@@ -344,7 +342,7 @@ route_added(struct router *r, const struct fact *f, const struct event *e)
 	x = arena_alloc(&r->batch->arena, sizeof(*x));
 	if (x == NULL)
 		err_die("a turn outgrew its memory");
-	x->seq = f->prev;
+	x->fact = f;
 	if (r->revised_last != NULL)
 		r->revised_last->next = x;
 	else
@@ -543,7 +541,7 @@ rerun_one(struct router *r, const struct route *rt, uint64_t input)
 }
 
 static enum err
-rerun_stored(struct router *r, uint64_t seq)
+rerun_stored(struct router *r, const struct fact *f)
 {
 	const struct route *rt;
 	struct dependent *list;
@@ -551,7 +549,8 @@ rerun_stored(struct router *r, uint64_t seq)
 	enum err e;
 	size_t n;
 
-	e = index_dependents(r->core->index, seq, &r->batch->arena, &list, &n);
+	e = index_dependents(
+	    r->core->index, f->source, f->id, &r->batch->arena, &list, &n);
 	for (size_t i = 0; e == ERR_OK && i < n; i++) {
 		slash = memchr(list[i].map.p, '/', list[i].map.n);
 		if (slash == NULL)
@@ -577,12 +576,10 @@ route_reruns(struct router *r)
 		r->revised = x->next;
 		if (r->revised == NULL)
 			r->revised_last = NULL;
-		if (x->seq < r->batch->seq0) {
-			e = rerun_stored(r, x->seq);
-			continue;
-		}
+		if (x->fact->prev < r->batch->seq0)
+			e = rerun_stored(r, x->fact);
 		for (s = r->seen; e == ERR_OK && s != NULL; s = s->next)
-			if (s->read == x->seq)
+			if (s->read == x->fact->prev)
 				e = rerun_one(r, s->route, s->input);
 	}
 	return e;

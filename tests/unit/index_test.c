@@ -271,10 +271,24 @@ T(dependents)
 			commit(&r);
 		else
 			flush(&r);
-		CHECK_OK(index_dependents(r.ix, 7, &r.a, &d, &n));
-		CHECK(n == 2 && d[0].input == 4 && d[1].input == 9);
-		CHECK(n == 2 && slice_is(d[1].map, "books/m"));
-		CHECK_OK(index_dependents(r.ix, 8, &r.a, &d, &n));
+		for (int i = 0; i < 2; i++) {
+			/* whatever its revision was when it was read */
+			if (i == 1) {
+				event("c", "x.y", "order:s/1");
+				ev.revision = 2 + (uint32_t)pass;
+				add_event(&r);
+				commit(&r);
+			}
+			CHECK_OK(index_dependents(r.ix, SLICE_LIT("shop"),
+			    SLICE_LIT("c"), &r.a, &d, &n));
+			CHECK(n == 2 && d[0].input == 4 && d[1].input == 9);
+			CHECK(n == 2 && slice_is(d[1].map, "books/m"));
+		}
+		CHECK_OK(index_dependents(
+		    r.ix, SLICE_LIT("shop"), SLICE_LIT("a"), &r.a, &d, &n));
+		CHECK(n == 0);
+		CHECK_OK(index_dependents(
+		    r.ix, SLICE_LIT("other"), SLICE_LIT("c"), &r.a, &d, &n));
 		CHECK(n == 0);
 	}
 	room_fini(&r);
