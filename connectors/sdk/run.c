@@ -38,7 +38,6 @@
 #define BACKOFF_WORKED (NS_PER_SEC / 2)
 #define BACKOFF_MAX (30 * NS_PER_SEC)
 #define STABLE_NS (10 * NS_PER_SEC)
-#define BROKER_UP_NS NS_PER_SEC	 /* a restarted broker is taken for at work */
 #define END_NS (15 * NS_PER_SEC) /* then SIGKILL */
 #define SLOW_NS (10 * NS_PER_SEC)
 
@@ -147,12 +146,18 @@ static void
 on_exit_of(struct run *r, struct child *c, int status)
 {
 	int64_t now = clock_mono(), most;
-	bool worked =
-	    c->at_work && (!c->broker || now - c->started > BROKER_UP_NS);
+	/* A process does not kill itself so: somebody did, or the kernel for
+	 * want of memory. */
+	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	bool worked = c->at_work || killed;
 	char how[64];
 
 	c->pid = 0;
 	c->at_work = false;
+	if (c->broker) {
+		client_free(r->bus);
+		r->bus = NULL;
+	}
 	stop_asking(c);
 	if (r->ending)
 		return;
