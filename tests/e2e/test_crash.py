@@ -3,13 +3,14 @@ confirmed and what the journal says afterwards (BUS.md, section 6)."""
 import collections
 import os
 import random
+import subprocess
 import threading
 import time
 
 import pytest
 import toybroker
 import zmq
-from harness import until
+from harness import PROGRAM, ROOT, until
 from toybroker import order, payment
 from vyclient import SETTLE, No, Silence
 
@@ -160,6 +161,10 @@ def test_kill_at_random(tmp_path, seed=None):
         print(f'seed {seed}: {ROUNDS} kills in {time.monotonic() - began:.0f} s, {len(shop.confirmed)} confirmed, '
               f'{events} events, {requests} requests')
         assert b.stop() == 0
+        # index.db equals one folded anew, and every frame of the log is whole
+        verify = subprocess.run([str(PROGRAM), 'verify', str(b.file)], cwd=ROOT, text=True, timeout=120,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert verify.returncode == 0, verify.stdout
     finally:
         b.close()
 
