@@ -7,9 +7,8 @@
 
 #include "broker/base/crypt.h"
 #include "broker/base/say.h"
-#include "broker/base/utf8.h"
-#include "broker/base/zone.h"
 #include "broker/wire/frame.h"
+#include "connectors/sdk/native.h"
 
 #define DATA_MAX (2 * DOOR_BODY_MAX) /* decoded, before it is an event */
 #define PUB_FULL (FRAME_MAX - 4096)
@@ -256,57 +255,6 @@ choose(struct job *j, const struct door_row **row)
 
 /* ---- one event ---- */
 
-/* A text of the event, at most EVENT_TEXT bytes, kept in scratch. ERR_MISSING
- * when it is absent or blank. */
-static enum err
-field(
-    struct job *j, const struct formula *x, const char *what, struct slice *out)
-{
-	enum err e;
-
-	buf_reset(&j->text);
-	e = formula_text(x, &j->env, j->scratch, &j->text);
-	if (e != ERR_OK)
-		return passing(e) ? e : err_wrap(e, "%s", what);
-	if (j->text.n == 0)
-		return err_note(ERR_MISSING, "%s: it is blank", what);
-	if (buf_check(&j->text) != ERR_OK || j->text.n > EVENT_TEXT)
-		return err_note(
-		    ERR_LIMIT, "%s: longer than %d bytes", what, EVENT_TEXT);
-	if (!utf8_valid(buf_all(&j->text)))
-		return err_note(ERR_SYNTAX, "%s: not UTF-8", what);
-	return arena_copy(j->scratch, buf_all(&j->text), out);
-}
-
-static enum err
-moment(struct job *j, const struct formula *x, int64_t *out)
-{
-	struct mp_in in;
-	struct mp v;
-	bool zoned;
-	enum err e;
-
-	*out = j->now;
-	if (x == NULL)
-		return ERR_OK;
-	buf_reset(&j->text);
-	e = formula_mp(x, &j->env, j->scratch, &j->text);
-	if (e == ERR_MISSING)
-		return ERR_OK;
-	in = mp_in(buf_all(&j->text));
-	if (e == ERR_OK)
-		e = mp_next(&in, &v);
-	if (e != ERR_OK)
-		return passing(e) ? e : err_wrap(e, "time");
-	if (v.type == MP_TIME)
-		*out = v.i;
-	else if (v.type == MP_STR)
-		e = time_parse(v.bytes, NULL, out, &zoned);
-	else if (v.type != MP_NIL)
-		return err_note(ERR_TYPE, "time: it is no moment");
-	return e == ERR_OK ? e : err_wrap(e, "time");
-}
-
 static enum err
 fill_unknown(struct job *j, struct event *ev)
 {
@@ -328,28 +276,6 @@ fill_unknown(struct job *j, struct event *ev)
 		e = arena_copy(j->scratch, buf_all(&b), &ev->subject);
 	buf_fini(&b);
 	return e;
-}
-
-static enum err
-fill(struct job *j, const struct door_row *row, struct event *ev)
-{
-	enum err e;
-
-	ev->type = row->type;
-	if ((e = field(j, row->id, "id", &ev->id)) != ERR_OK ||
-	    (e = field(j, row->subject, "subject", &ev->subject)) != ERR_OK ||
-	    (e = moment(j, row->time, &ev->time)) != ERR_OK)
-		return e;
-	if (memchr(ev->subject.p, ':', ev->subject.n) == NULL)
-		return err_note(ERR_SYNTAX, "subject: it has no kind");
-	if (row->person == NULL)
-		return ERR_OK;
-	e = field(j, row->person, "person", &ev->person);
-	if (e == ERR_OK || passing(e))
-		return e;
-	/* a guest without an address, or no address at all */
-	ev->person = SLICE_EMPTY;
-	return ERR_OK;
 }
 
 /* Append one event to the records, in a further PUB where the last is full. */
@@ -382,23 +308,16 @@ add(struct job *j, const struct event *ev)
 static enum err
 take_one(struct job *j, const struct door_row *row, struct slice data)
 {
-	struct event ev = {.id = SLICE_EMPTY,
-	    .source = j->system->conf->name,
-	    .type = SLICE_EMPTY,
-	    .subject = SLICE_EMPTY,
-	    .data = data,
-	    .person = SLICE_EMPTY,
-	    .traceparent = SLICE_EMPTY,
-	    .map = SLICE_EMPTY,
-	    .ruleset = SLICE_EMPTY,
-	    .digest = SLICE_EMPTY,
-	    .sealed = SLICE_EMPTY,
-	    .target = SLICE_EMPTY};
+	struct event ev;
 	enum err e;
 
-	j->env.in = data;
+	native_init(&ev);
+	ev.source = j->system->conf->name;
+	ev.data = data;
 	ev.time = j->now;
-	e = row != NULL ? fill(j, row, &ev) : fill_unknown(j, &ev);
+	j->env.in = data;
+	e = row != NULL ? native_fill(row, &j->env, j->now, j->scratch, &ev)
+			: fill_unknown(j, &ev);
 	return e == ERR_OK ? add(j, &ev) : e;
 }
 

@@ -79,16 +79,14 @@ schema_of(const struct pack *p, struct slice type)
 }
 
 static void
-load_row(struct loader *l, struct slice topic, const struct yaml *y)
+load_one(struct loader *l, const struct yaml *y, struct door_row *r)
 {
 	static const char *const known[] = {
 	    "type", "id", "subject", "person", "time", NULL};
 	static const char *const needed[] = {"type", "id", "subject"};
-	struct door_row *r = &l->d->rows[l->d->rows_n++];
 	const struct schema_field *in = NULL;
 	const struct schema *s;
 
-	r->topic = topic;
 	if (!yaml_known(&l->at, y, known, "an event"))
 		return;
 	for (size_t i = 0; i < 3; i++)
@@ -111,6 +109,25 @@ load_row(struct loader *l, struct slice topic, const struct yaml *y)
 	r->subject = formula(l, yaml_get(y, "subject"), EVENT_ROOTS, in);
 	r->person = formula(l, yaml_get(y, "person"), EVENT_ROOTS, in);
 	r->time = formula(l, yaml_get(y, "time"), EVENT_ROOTS, in);
+}
+
+static void
+load_row(struct loader *l, struct slice topic, const struct yaml *y)
+{
+	struct door_row *r = &l->d->rows[l->d->rows_n++];
+
+	r->topic = topic;
+	load_one(l, y, r);
+}
+
+void
+door_row_load(struct door_row *out, const struct pack *p, const struct yaml *y,
+    struct arena *a, struct faults *f)
+{
+	struct loader l = {{p->file, f}, p, a, NULL};
+
+	*out = (struct door_row){.topic = SLICE_EMPTY, .type = SLICE_EMPTY};
+	load_one(&l, y, out);
 }
 
 static void

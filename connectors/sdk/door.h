@@ -47,6 +47,11 @@ struct doors {
 enum err doors_load(const struct pack *p, struct arena *a, struct faults *f,
     struct doors *out) MUST_CHECK;
 
+/* One row (`type id subject person time`) as it stands under `rows`, or under
+ * `event` in other sections. Faults go to `f`. */
+void door_row_load(struct door_row *out, const struct pack *p,
+    const struct yaml *y, struct arena *a, struct faults *f);
+
 /* The door at that path, NULL when there is none. */
 const struct door *doors_find(const struct doors *d, struct slice path);
 
