@@ -9,12 +9,13 @@
 
 #include "broker/cmd.h"
 #include "connectors/sdk/door.h"
+#include "connectors/sdk/sdk.h"
 #include "mappings/engine/ruleset.h"
 
 #define CHECK_MEMORY ((size_t)64 * 1024 * 1024)
 
 /* The doors of one pack. What is wrong with the pack itself the ruleset says;
- * here only its receive: counts. */
+ * here only what its connectors read counts. */
 static enum err
 doors_check(const char *packs, struct slice name, struct faults *f)
 {
@@ -27,8 +28,15 @@ doors_check(const char *packs, struct slice name, struct faults *f)
 	arena_init(&a, CHECK_MEMORY);
 	faults_init(&said);
 	e = pack_open(packs, name, &a, &said, &p);
-	if (p != NULL && p->settings_all != NULL)
+	if (p != NULL && p->settings_all != NULL) {
 		e = doors_load(p, &a, f, &doors);
+		for (size_t i = 0; connector_table[i] != NULL; i++) {
+			const struct connector *c = connector_table[i];
+
+			if (c->check_pack != NULL && c->takes(p))
+				c->check_pack(p, &a, f);
+		}
+	}
 	faults_fini(&said);
 	arena_fini(&a);
 	return e == ERR_CONFIG || e == ERR_SYNTAX ? ERR_OK : e;

@@ -36,6 +36,7 @@ struct batch {
 	int64_t due;
 	uint32_t count;
 	size_t n;
+	size_t alone; /* so much of it is a settlement, the rest its answer */
 	uint8_t bytes[];
 };
 
@@ -72,6 +73,18 @@ on_settled(void *arg, enum err e, int64_t retry_ms)
 		l->later = b;
 		return;
 	}
+	if (e != ERR_OK && !l->closing && b->alone > 0) {
+		/* Kept unsettled, the request would be made once more. */
+		say(SAY_ERROR, "settle",
+		    "an answer cannot be kept, its request is settled without "
+		    "it: %s: %s",
+		    err_name(e), err_last());
+		b->n = b->alone;
+		b->count = 1;
+		b->alone = 0;
+		send_batch(l, b);
+		return;
+	}
 	if (e != ERR_OK && !l->closing)
 		say(SAY_ERROR, "settle",
 		    "the broker refuses %u settlements: %s: %s", b->count,
@@ -90,7 +103,7 @@ send_batch(struct sdk_loop *l, struct batch *b)
 }
 
 static void
-flush(struct sdk_loop *l)
+flush_with(struct sdk_loop *l, size_t alone)
 {
 	struct batch *b;
 
@@ -103,13 +116,21 @@ flush(struct sdk_loop *l)
 		    l->out_n);
 		free(b);
 	} else {
-		*b =
-		    (struct batch){.loop = l, .count = l->out_n, .n = l->out.n};
+		*b = (struct batch){.loop = l,
+		    .count = l->out_n,
+		    .n = l->out.n,
+		    .alone = alone};
 		memcpy(b->bytes, l->out.p, l->out.n);
 		send_batch(l, b);
 	}
 	buf_reset(&l->out);
 	l->out_n = 0;
+}
+
+static void
+flush(struct sdk_loop *l)
+{
+	flush_with(l, 0);
 }
 
 /* Those the broker did not take, again; sets *next_ms to the earliest. */
@@ -210,6 +231,35 @@ sdk_settle(struct sdk *s, uint64_t seq, const struct settled *v)
 	*h = l->hand[--l->hand_n];
 	buf_fini(&effect);
 	buf_fini(&body);
+}
+
+enum err
+sdk_answer(struct sdk *s, uint64_t seq, const struct settled *v,
+    const struct event *answer)
+{
+	struct sdk_loop *l = s->loop;
+	struct buf body;
+	size_t alone;
+	enum err e;
+
+	if (find(l, seq) == NULL)
+		return ERR_OK;
+	buf_init(&body, FRAME_MAX - RECORD_MAX - 64);
+	event_write(&body, answer);
+	e = buf_check(&body);
+	if (e == ERR_OK) {
+		flush(l);
+		sdk_settle(s, seq, v);
+		alone = l->out.n;
+		record_write(&l->out, REC_EVENT, buf_all(&body));
+		l->out_n++;
+		flush_with(l, alone);
+	}
+	buf_fini(&body);
+	return e == ERR_OK ? e
+			   : err_note(ERR_LIMIT,
+				 "an answer of more than %d KiB is not kept",
+				 (FRAME_MAX - RECORD_MAX) / 1024);
 }
 
 void

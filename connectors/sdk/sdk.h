@@ -77,6 +77,12 @@ struct connector {
 	/* Is this the connector for systems of that pack? */
 	bool (*takes)(const struct pack *p);
 
+	/* What can be wrong with its sections of a pack, whatever the systems,
+	 * into `f`: also asked by `vayla check`, of every pack it takes; or
+	 * NULL. */
+	void (*check_pack)(
+	    const struct pack *p, struct arena *a, struct faults *f);
+
 	/* deliveries: 0 = none are taken (no subscription) */
 	uint32_t window; /* in hand at once */
 	uint32_t window_bytes;
@@ -117,6 +123,12 @@ struct connector {
  * again while it is in hand is not handed over twice.
  */
 void sdk_settle(struct sdk *s, uint64_t seq, const struct settled *v);
+
+/* Settle it and publish what the far side answered, in one PUB: neither is on
+ * disk without the other. ERR_LIMIT when the answer is too large for that; then
+ * nothing was settled. An answer the broker refuses for good is left out. */
+enum err sdk_answer(struct sdk *s, uint64_t seq, const struct settled *v,
+    const struct event *answer) MUST_CHECK;
 
 /* Still at it: keeps the patience of a delivery from running out. */
 void sdk_extend(struct sdk *s, uint64_t seq);

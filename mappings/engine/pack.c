@@ -277,7 +277,11 @@ static void
 send_load(struct yaml_at *at, const struct pack *p, const struct yaml *y,
     struct pack_send *s)
 {
-	static const char *const keys[] = {"write", "revised", "spent", NULL};
+	/* All but revised and spent is its connector's to understand. */
+	static const char *const keys[] = {"write", "get", "post", "put",
+	    "patch", "delete", "headers", "body", "form", "expect",
+	    "idempotency", "find", "outcome", "remote", "answer", "withdrawn",
+	    "revised", "spent", NULL};
 	static const char *const revised[] = {
 	    "send", "reverse", "ask", "never", NULL};
 	static const char *const spent[] = {"park", "skip", NULL};
@@ -330,8 +334,8 @@ sends_load(struct yaml_at *at, struct pack *p, struct arena *a)
 static void
 head_load(struct yaml_at *at, struct pack *p, struct slice folder)
 {
-	static const char *const keys[] = {
-	    "pack", "title", "settings", "receive", "send", NULL};
+	static const char *const keys[] = {"pack", "title", "settings", "auth",
+	    "limits", "receive", "poll", "send", NULL};
 	const struct yaml *y = yaml_get(p->root, "pack");
 	struct slice name;
 

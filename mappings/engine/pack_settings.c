@@ -16,7 +16,7 @@ static const char *const type_words[] = {
 
 /* Keys of a system that are vayla.yaml's own. */
 static const char *const own_words[] = {
-    "use", "of", "mode", "since", "tables", NULL};
+    "use", "of", "mode", "since", "tables", "local", NULL};
 
 static bool
 is_own(struct slice key)
