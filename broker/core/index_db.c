@@ -179,13 +179,31 @@ idb_close(struct idb *d)
 	d->db = NULL;
 }
 
+/* "INSERT ... VALUES(?, ?)" with its row repeated. */
+static void
+repeat_rows(const char *one, char *out, size_t n)
+{
+	const char *row = strstr(one, "VALUES(") + strlen("VALUES");
+	size_t at = (size_t)snprintf(out, n, "%s", one);
+
+	for (int i = 1; i < ROWS_AT_ONCE && at < n; i++)
+		at += (size_t)snprintf(out + at, n - at, ",%s", row);
+}
+
 sqlite3_stmt *
 idb_stmt(struct idb *d, enum stmt s)
 {
+	const char *text = texts[s];
+	char many[2048];
 	int rc;
 
 	if (d->stmt[s] == NULL) {
-		rc = sqlite3_prepare_v3(d->db, texts[s], -1,
+		if (s >= W_FACTS && s <= W_ABOUTS) {
+			repeat_rows(
+			    texts[s - W_FACTS + W_FACT], many, sizeof(many));
+			text = many;
+		}
+		rc = sqlite3_prepare_v3(d->db, text, -1,
 		    SQLITE_PREPARE_PERSISTENT, &d->stmt[s], NULL);
 		if (rc != SQLITE_OK) {
 			(void)!err_note(code_of(rc), "%s: %s", d->path,

@@ -230,11 +230,15 @@ fold_event(struct index *ix, const struct log_record *rec)
 	row = (struct mt_event){
 	    .seq = rec->seq,
 	    .fact = mt_hash2(&ix->seed, MT_FACT, ev->source, ev->id),
+	    .proof = mt_hash2(&ix->seed, MT_PROOF, ev->source, ev->id),
 	    .subject = ev->subject,
 	    .type = ev->type,
 	    .slot = slot_of(ev->sealed),
+	    .revision = ev->revision,
 	    .withdrawn = ev->withdrawn,
 	};
+	if (ev->digest.n == sizeof(row.digest))
+		memcpy(row.digest, ev->digest.p, sizeof(row.digest));
 	ix->counts.events++;
 	if (ev->revision <= 1)
 		ix->counts.facts++;

@@ -54,6 +54,13 @@ enum stmt {
 	W_REF,
 	W_DEP,
 	W_ABOUT,
+	/* the same six, ROWS_AT_ONCE rows each */
+	W_FACTS,
+	W_ATS,
+	W_SLOTS,
+	W_REFS,
+	W_DEPS,
+	W_ABOUTS,
 	W_ITEM,
 	W_ITEM_GONE,
 	W_META,
@@ -62,6 +69,8 @@ enum stmt {
 	W_BLOOM,
 	STMT_COUNT
 };
+
+#define ROWS_AT_ONCE 50
 
 struct idb {
 	sqlite3 *db;

@@ -93,49 +93,131 @@ by_item(const void *a, const void *b, void *arg)
 	return r != 0 ? r : cmp_u64(x->key, y->key);
 }
 
+/* Rows of one table, ROWS_AT_ONCE with each statement: what a statement costs
+ * besides its rows is more than a row. */
+struct rows {
+	enum stmt one, many;
+	int columns;
+	void (*bind)(sqlite3_stmt *s, int at, const struct memtable *m,
+	    const struct place *p, int gen);
+};
+
 static enum err
-write_facts(struct index *ix, const struct memtable *m, struct place *p)
+write_rows(struct index *ix, const struct rows *r, const struct memtable *m,
+    const struct place *p, size_t n, int gen)
 {
 	struct idb *d = &ix->write;
-	sqlite3_stmt *s = idb_stmt(d, W_FACT);
+	sqlite3_stmt *one = idb_stmt(d, r->one), *many = idb_stmt(d, r->many);
 	enum err e = ERR_OK;
-	int gen;
 
-	if (s == NULL)
+	if (one == NULL || many == NULL)
 		return ERR_CORRUPT;
-	e = bloom_room(ix->bloom, 2 * m->event_n);
-	if (e != ERR_OK)
-		return e;
-	gen = bloom_newest(ix->bloom);
-	for (uint32_t i = 0; i < m->event_n; i++)
-		p[i] = (struct place){signed_order(m->event[i].fact), i};
-	qsort_r(p, m->event_n, sizeof(*p), by_key, NULL);
-	for (size_t i = 0; i < m->event_n && e == ERR_OK; i++) {
-		const struct mt_event *v = &m->event[p[i].i];
-
-		e = bloom_add(ix->bloom, v->fact);
-		if (e != ERR_OK)
-			break;
-		sqlite3_bind_int64(s, 1, gen);
-		sqlite3_bind_int64(s, 2, (int64_t)v->fact);
-		sqlite3_bind_int64(s, 3, (int64_t)v->seq);
-		e = idb_run(d, s);
+	for (; n >= ROWS_AT_ONCE && e == ERR_OK; n -= ROWS_AT_ONCE) {
+		for (int k = 0; k < ROWS_AT_ONCE; k++)
+			r->bind(many, k * r->columns, m, p++, gen);
+		e = idb_run(d, many);
+	}
+	for (; n > 0 && e == ERR_OK; n--) {
+		r->bind(one, 0, m, p++, gen);
+		e = idb_run(d, one);
 	}
 	return e;
 }
 
-static enum err
-write_slot(struct index *ix, struct slice subject, uint32_t slot)
+static void
+bind_fact(sqlite3_stmt *s, int at, const struct memtable *m,
+    const struct place *p, int gen)
 {
-	struct idb *d = &ix->write;
-	sqlite3_stmt *s = idb_stmt(d, W_SLOT);
+	sqlite3_bind_int64(s, at + 1, gen);
+	sqlite3_bind_int64(s, at + 2, (int64_t)signed_order(p->key));
+	sqlite3_bind_int64(s, at + 3, (int64_t)(m->event[0].seq + p->i));
+}
 
-	if (s == NULL)
-		return ERR_CORRUPT;
-	idb_text(s, 1, name_last(subject));
-	idb_text(s, 2, name_head(subject));
-	sqlite3_bind_int64(s, 3, slot);
-	return idb_run(d, s);
+static void
+bind_at(sqlite3_stmt *s, int at, const struct memtable *m,
+    const struct place *p, int gen)
+{
+	const struct mt_event *v = &m->event[p->i];
+
+	(void)gen;
+	idb_text(s, at + 1, name_last(v->subject));
+	idb_text(s, at + 2, name_head(v->subject));
+	idb_text(s, at + 3, v->type);
+	sqlite3_bind_int64(s, at + 4, (int64_t)v->seq);
+	sqlite3_bind_int64(s, at + 5, (int64_t)v->fact);
+	sqlite3_bind_int64(s, at + 6, v->withdrawn);
+}
+
+static void
+bind_slot(sqlite3_stmt *s, int at, const struct memtable *m,
+    const struct place *p, int gen)
+{
+	const struct mt_event *v = &m->event[p->i];
+
+	(void)gen;
+	idb_text(s, at + 1, name_last(v->subject));
+	idb_text(s, at + 2, name_head(v->subject));
+	sqlite3_bind_int64(s, at + 3, v->slot);
+}
+
+static void
+bind_ref(sqlite3_stmt *s, int at, const struct memtable *m,
+    const struct place *p, int gen)
+{
+	const struct mt_ref *v = &m->ref[p->i];
+
+	(void)gen;
+	idb_text(s, at + 1, name_last(v->ref));
+	idb_text(s, at + 2, name_head(v->ref));
+	idb_text(s, at + 3, v->subject);
+	sqlite3_bind_int64(s, at + 4, (int64_t)v->seq);
+}
+
+static void
+bind_dep(sqlite3_stmt *s, int at, const struct memtable *m,
+    const struct place *p, int gen)
+{
+	const struct mt_dep *v = &m->dep[p->i];
+
+	(void)gen;
+	sqlite3_bind_int64(s, at + 1, (int64_t)v->read);
+	sqlite3_bind_int64(s, at + 2, (int64_t)v->input);
+	idb_text(s, at + 3, v->map);
+}
+
+static void
+bind_about(sqlite3_stmt *s, int at, const struct memtable *m,
+    const struct place *p, int gen)
+{
+	(void)gen;
+	sqlite3_bind_int64(s, at + 1, (int64_t)m->about[p->i].event);
+	sqlite3_bind_int64(s, at + 2, (int64_t)m->about[p->i].seq);
+}
+
+static const struct rows facts = {W_FACT, W_FACTS, 3, bind_fact},
+			 ats = {W_AT, W_ATS, 6, bind_at},
+			 slots = {W_SLOT, W_SLOTS, 3, bind_slot},
+			 refs = {W_REF, W_REFS, 4, bind_ref},
+			 deps = {W_DEP, W_DEPS, 3, bind_dep},
+			 abouts = {W_ABOUT, W_ABOUTS, 2, bind_about};
+
+static enum err
+write_facts(struct index *ix, const struct memtable *m, struct place *p)
+{
+	enum err e = bloom_room(ix->bloom, 2 * m->event_n);
+
+	/* Hash and sequence lie in the place itself: in the order of hashes the
+	 * events would be met at random. */
+	for (uint32_t i = 0; i < m->event_n; i++)
+		p[i] = (struct place){signed_order(m->event[i].fact),
+		    (uint32_t)(m->event[i].seq - m->event[0].seq)};
+	qsort_r(p, m->event_n, sizeof(*p), by_key, NULL);
+	for (size_t i = 0; i < m->event_n && e == ERR_OK; i++)
+		e = bloom_add(ix->bloom, signed_order(p[i].key));
+	if (e != ERR_OK)
+		return e;
+	return write_rows(
+	    ix, &facts, m, p, m->event_n, bloom_newest(ix->bloom));
 }
 
 static enum err
@@ -150,14 +232,14 @@ know_subject(struct index *ix, struct slice subject)
 static enum err
 write_at(struct index *ix, const struct memtable *m, struct place *p)
 {
-	struct idb *d = &ix->write;
-	sqlite3_stmt *s = idb_stmt(d, W_AT);
-	struct slice was = SLICE_EMPTY, slotted = SLICE_EMPTY;
+	struct place *s = malloc((m->event_n + 1) * sizeof(*s));
+	struct slice was = SLICE_EMPTY;
+	size_t n = 0, slot_n = 0;
+	bool has_slot = false;
 	enum err e = ERR_OK;
-	size_t n = 0;
 
 	if (s == NULL)
-		return ERR_CORRUPT;
+		return err_note(ERR_NOMEM, "no memory to write the index");
 	for (uint32_t i = 0; i < m->event_n; i++)
 		if (m->event[i].subject.n > 0)
 			p[n++] = (struct place){
@@ -168,83 +250,50 @@ write_at(struct index *ix, const struct memtable *m, struct place *p)
 
 		if (!slice_eq(v->subject, was)) {
 			was = v->subject;
+			has_slot = false;
 			e = know_subject(ix, was);
-			if (e != ERR_OK)
-				break;
 		}
-		if (v->slot > 0 && !slice_eq(v->subject, slotted)) {
-			slotted = v->subject;
-			e = write_slot(ix, slotted, v->slot);
-			if (e != ERR_OK)
-				break;
-		}
-		idb_text(s, 1, name_last(v->subject));
-		idb_text(s, 2, name_head(v->subject));
-		idb_text(s, 3, v->type);
-		sqlite3_bind_int64(s, 4, (int64_t)v->seq);
-		sqlite3_bind_int64(s, 5, (int64_t)v->fact);
-		sqlite3_bind_int64(s, 6, v->withdrawn);
-		e = idb_run(d, s);
+		if (v->slot == 0)
+			continue;
+		/* Of a subject the first, by sequence: it keeps that slot. */
+		if (!has_slot)
+			s[slot_n++] = p[i];
+		else if (v->seq < m->event[s[slot_n - 1].i].seq)
+			s[slot_n - 1] = p[i];
+		has_slot = true;
 	}
+	if (e == ERR_OK)
+		e = write_rows(ix, &ats, m, p, n, 0);
+	if (e == ERR_OK)
+		e = write_rows(ix, &slots, m, s, slot_n, 0);
+	free(s);
 	return e;
 }
 
 static enum err
 write_refs(struct index *ix, const struct memtable *m, struct place *p)
 {
-	struct idb *d = &ix->write;
-	sqlite3_stmt *s = idb_stmt(d, W_REF);
-	enum err e = ERR_OK;
-
-	if (s == NULL)
-		return ERR_CORRUPT;
 	for (uint32_t i = 0; i < m->ref_n; i++)
 		p[i] = (struct place){prefix(name_last(m->ref[i].ref)), i};
 	qsort_r(p, m->ref_n, sizeof(*p), by_ref, (void *)(uintptr_t)m);
-	for (size_t i = 0; i < m->ref_n && e == ERR_OK; i++) {
-		const struct mt_ref *v = &m->ref[p[i].i];
-
-		idb_text(s, 1, name_last(v->ref));
-		idb_text(s, 2, name_head(v->ref));
-		idb_text(s, 3, v->subject);
-		sqlite3_bind_int64(s, 4, (int64_t)v->seq);
-		e = idb_run(d, s);
-	}
-	return e;
+	return write_rows(ix, &refs, m, p, m->ref_n, 0);
 }
 
 static enum err
 write_deps(struct index *ix, const struct memtable *m, struct place *p)
 {
-	struct idb *d = &ix->write;
-	sqlite3_stmt *s = idb_stmt(d, W_DEP);
-	sqlite3_stmt *t = idb_stmt(d, W_ABOUT);
-	enum err e = ERR_OK;
+	enum err e;
 
-	if (s == NULL || t == NULL)
-		return ERR_CORRUPT;
 	for (uint32_t i = 0; i < m->dep_n; i++)
 		p[i] = (struct place){m->dep[i].read, i};
 	qsort_r(p, m->dep_n, sizeof(*p), by_key, NULL);
-	for (size_t i = 0; i < m->dep_n && e == ERR_OK; i++) {
-		const struct mt_dep *v = &m->dep[p[i].i];
-
-		sqlite3_bind_int64(s, 1, (int64_t)v->read);
-		sqlite3_bind_int64(s, 2, (int64_t)v->input);
-		idb_text(s, 3, v->map);
-		e = idb_run(d, s);
-	}
+	e = write_rows(ix, &deps, m, p, m->dep_n, 0);
+	if (e != ERR_OK)
+		return e;
 	for (uint32_t i = 0; i < m->about_n; i++)
 		p[i] = (struct place){m->about[i].event, i};
 	qsort_r(p, m->about_n, sizeof(*p), by_key, NULL);
-	for (size_t i = 0; i < m->about_n && e == ERR_OK; i++) {
-		const struct mt_about *v = &m->about[p[i].i];
-
-		sqlite3_bind_int64(t, 1, (int64_t)v->event);
-		sqlite3_bind_int64(t, 2, (int64_t)v->seq);
-		e = idb_run(d, t);
-	}
-	return e;
+	return write_rows(ix, &abouts, m, p, m->about_n, 0);
 }
 
 static enum err

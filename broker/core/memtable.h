@@ -22,7 +22,8 @@ enum mt_kind {
 	MT_REF,	    /* ref -> ref */
 	MT_DEP,	    /* read sequence -> dep */
 	MT_ITEM,    /* (sub, seq) -> item */
-	MT_GROUP    /* (sub, subject) -> group */
+	MT_GROUP,   /* (sub, subject) -> group */
+	MT_PROOF    /* of a fact, for struct mt_event */
 };
 
 /* The journal's own seed, so that nobody outside can choose collisions. */
@@ -42,9 +43,12 @@ struct posting {
 
 struct mt_event {
 	uint64_t seq, fact;
+	uint64_t proof; /* another hash of (source, id): the two are exact */
 	struct slice subject, type;
 	uint32_t slot; /* 0: nothing sealed */
+	uint32_t revision;
 	bool withdrawn;
+	uint8_t digest[32];
 };
 
 struct mt_ref {
