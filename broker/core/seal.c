@@ -142,8 +142,6 @@ sealer_close(struct sealer *s, const struct schema *schema, uint32_t slot,
 	e->sealed = SLICE_EMPTY;
 	if (e->data.n == 0)
 		return ERR_OK;
-	if (schema != NULL && !schema->canonical)
-		schema = NULL;
 	buf_reset(&s->open);
 	buf_reset(&s->plain);
 	err = schema_split(schema, e->data, &s->open, &s->plain, &count);

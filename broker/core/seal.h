@@ -1,7 +1,8 @@
 /*
  * seal - an event's way onto the disk and back: divides personal from open data
  * by the type's schema, seals under the subject's slot, and puts it together
- * again. A type without a canonical schema is sealed whole.
+ * again. A type without a schema is sealed whole, and so is one that says so
+ * (all that are not canonical, but for `seal: marked`).
  */
 #ifndef VAYLA_CORE_SEAL_H
 #define VAYLA_CORE_SEAL_H
@@ -16,8 +17,7 @@ void sealer_free(struct sealer *s);
 
 /* Sets e->digest (of e->data as it is) and then e->data and e->sealed to what
  * is stored; what is new of their bytes lives in the sealer until
- * sealer_reset(). schema: of the type, or NULL; one that is not canonical is as
- * good as none. Turn thread only. */
+ * sealer_reset(). schema: of the type, or NULL. Turn thread only. */
 enum err sealer_close(struct sealer *s, const struct schema *schema,
     uint32_t slot, struct event *e) MUST_CHECK;
 /* The inverse for an event that was read: e->data becomes the data as

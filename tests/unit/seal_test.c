@@ -128,6 +128,7 @@ T(whole)
 	room_init(&r);
 	native = *r.schema;
 	native.canonical = false;
+	native.whole = true;
 	for (int i = 0; i < 2; i++) {
 		fresh(&r);
 		CHECK_OK(sealer_close(
