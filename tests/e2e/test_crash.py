@@ -162,7 +162,7 @@ def test_kill_at_random(tmp_path, seed=None):
               f'{events} events, {requests} requests')
         assert b.stop() == 0
         # index.db equals one folded anew, and every frame of the log is whole
-        verify = subprocess.run([str(PROGRAM), 'verify', str(b.file)], cwd=ROOT, text=True, timeout=120,
+        verify = subprocess.run([str(PROGRAM), 'verify', str(tmp_path / 'data')], cwd=ROOT, text=True, timeout=120,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert verify.returncode == 0, verify.stdout
     finally:
