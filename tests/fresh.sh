@@ -29,10 +29,11 @@ git bundle create -q "$root/vayla.bundle" HEAD
 cat >"$root/try.sh" <<'T'
 set -u
 export HOME=/root LC_ALL=C.UTF-8 VAYLA_FIXTURES=/fixtures
-git clone -q /vayla.bundle /root/vayla && cd /root/vayla || exit 1
+set -m # jobs get a group of their own, so that Ctrl-C can be sent to one
+git -c advice.detachedHead=false clone -q /vayla.bundle /root/vayla && cd /root/vayla || exit 1
 echo "== make run"
 : >/run.log
-(exec make run) >/run.log 2>&1 &
+make run >/run.log 2>&1 &
 pid=$!
 # It runs on until Ctrl-C: wait for what it says at the end of the main job.
 for _ in $(seq 900); do
@@ -41,7 +42,7 @@ for _ in $(seq 900); do
 	sleep 1
 done
 grep -q 'Ctrl-C' /run.log; ok=$?
-pkill -INT -x vayla; wait $pid
+kill -INT -- -$pid; wait $pid; echo "after Ctrl-C: exit $?"
 tail -n 60 /run.log
 [ $ok = 0 ] || { echo "make run did not finish its main job"; exit 1; }
 hledger -f var/books/books.journal check --strict || exit 1

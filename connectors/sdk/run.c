@@ -37,6 +37,7 @@
 #define BACKOFF_MIN (NS_PER_SEC / 10)
 #define BACKOFF_WORKED (NS_PER_SEC / 2)
 #define BACKOFF_MAX (30 * NS_PER_SEC)
+#define BACKOFF_BROKER NS_PER_SEC /* nothing goes on without it */
 #define STABLE_NS (10 * NS_PER_SEC)
 #define END_NS (15 * NS_PER_SEC) /* then SIGKILL */
 #define SLOW_NS (10 * NS_PER_SEC)
@@ -171,7 +172,9 @@ on_exit_of(struct run *r, struct child *c, int status)
 		r->ending = true;
 		return;
 	}
-	most = worked ? BACKOFF_WORKED : BACKOFF_MAX;
+	most = worked	   ? BACKOFF_WORKED
+	       : c->broker ? BACKOFF_BROKER
+			   : BACKOFF_MAX;
 	c->backoff *= 2;
 	if (now - c->started > STABLE_NS || c->backoff < BACKOFF_MIN)
 		c->backoff = BACKOFF_MIN;
