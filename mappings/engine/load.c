@@ -622,22 +622,14 @@ load_all(struct lang *l, struct mapping *m, const struct schema_field *settings)
 			    SLICE_ARG(p->tables[i].name));
 }
 
-enum err
-mapping_load(const char *path, const struct schema_source *schemas,
-    const struct schema_field *settings, struct arena *a, struct faults *f,
-    const struct mapping **out)
+static enum err
+load_root(const char *path, struct yaml *root,
+    const struct schema_source *schemas, const struct schema_field *settings,
+    struct arena *a, struct faults *f, size_t had, const struct mapping **out)
 {
-	size_t faults = f->count;
-	struct lang *l;
-	struct mapping *m;
-	struct yaml *root;
-	enum err err;
+	struct mapping *m = arena_alloc(a, sizeof(*m));
+	struct lang *l = arena_alloc(a, sizeof(*l));
 
-	err = yaml_load(path, a, f, &root);
-	if (err != ERR_OK)
-		return err;
-	m = arena_alloc(a, sizeof(*m));
-	l = arena_alloc(a, sizeof(*l));
 	if (m == NULL || l == NULL)
 		return err_note(ERR_NOMEM, "%s: no memory", path);
 	*l = (struct lang){.file = path, .a = a, .f = f, .schemas = schemas};
@@ -651,9 +643,37 @@ mapping_load(const char *path, const struct schema_source *schemas,
 	m->name = SLICE_EMPTY;
 	load_all(l, m, settings);
 	lang_seal(l);
-	if (f->count > faults)
+	if (f->count > had)
 		return err_note(
-		    ERR_SYNTAX, "%s: %zu faults", path, f->count - faults);
+		    ERR_SYNTAX, "%s: %zu faults", path, f->count - had);
 	*out = m;
 	return ERR_OK;
+}
+
+enum err
+mapping_load(const char *path, const struct schema_source *schemas,
+    const struct schema_field *settings, struct arena *a, struct faults *f,
+    const struct mapping **out)
+{
+	size_t had = f->count;
+	struct yaml *root;
+	enum err err = yaml_load(path, a, f, &root);
+
+	if (err != ERR_OK)
+		return err;
+	return load_root(path, root, schemas, settings, a, f, had, out);
+}
+
+enum err
+mapping_parse(const char *name, struct slice text,
+    const struct schema_source *schemas, const struct schema_field *settings,
+    struct arena *a, struct faults *f, const struct mapping **out)
+{
+	size_t had = f->count;
+	struct yaml *root;
+	enum err err = yaml_parse(name, text, a, f, &root);
+
+	if (err != ERR_OK)
+		return err;
+	return load_root(name, root, schemas, settings, a, f, had, out);
 }

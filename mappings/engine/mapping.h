@@ -69,6 +69,11 @@ enum err mapping_load(const char *path, const struct schema_source *schemas,
     const struct schema_field *settings, struct arena *a, struct faults *f,
     const struct mapping **out) MUST_CHECK;
 
+/* The same from text; `name` stands for the file in messages. */
+enum err mapping_parse(const char *name, struct slice text,
+    const struct schema_source *schemas, const struct schema_field *settings,
+    struct arena *a, struct faults *f, const struct mapping **out) MUST_CHECK;
+
 /* ---- evaluating ---- */
 
 /* One event that a join read. data is unsealed msgpack. */

@@ -476,8 +476,14 @@ run_emit_once(struct eval *e, void *ctx)
 	TRY(emit_refs(e, em, &ev));
 	TRY(emit_again(e, em, &ev));
 	e->part = NULL;
+	e->copied = false;
 	TRY(run_data(e, em));
 	ev.data = slice_of(e->out + at, e->out_n - at);
+	/* what was copied may nest deeper here than it did in the input */
+	if (e->copied && mp_check(ev.data) != ERR_OK) {
+		e->part = "data";
+		return fail_src(e, em->src, ERR_LIMIT, "%s", err_last());
+	}
 	TRY(emit_checks(e, em));
 	emit_person(em, &ev);
 	TRY(emit_add(e, em, &ev, at));

@@ -47,6 +47,7 @@ struct eval {
 
 	uint8_t *out; /* MAP_OUTPUT bytes, never moved */
 	size_t out_n;
+	bool copied;	/* holds parts of the input as they were */
 	struct buf tmp; /* for what writes into a buf */
 
 	uint32_t steps;

@@ -262,6 +262,7 @@ write_val(struct eval *e, const struct expr *x, const struct val *v)
 		return write_val(e, x, &t);
 	}
 	case V_RAW:
+		e->copied = true;
 		TRY(run_step(e, x, v->n >> 6));
 		return write_bytes(e, v->p, v->n);
 	case V_LIST:

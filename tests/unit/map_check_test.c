@@ -289,6 +289,45 @@ T(digits)
 		  ->verdict == EVAL_ERROR);
 }
 
+T(from_a_file)
+{
+	const struct schema_source source = {NULL, try_find, try_types};
+	const struct mapping *m = NULL;
+	enum err e;
+
+	try_put("x.map.yaml", HEAD MADE GOOD);
+	CHECK_OK(mapping_load(try_path("x.map.yaml"), &source, NULL, &try_arena,
+	    &try_faults, &m));
+	CHECK(m != NULL && slice_is(m->name, "t.m") && m->version == 1);
+	CHECK(m != NULL && strstr(m->file, "/x.map.yaml") != NULL);
+	CHECK(m != NULL && m->from_n == 1 && slice_is(m->from[0], "t.in"));
+	CHECK(m != NULL && slice_is(m->emits[0], "thing.made"));
+	e = mapping_load(try_path("none.map.yaml"), &source, NULL, &try_arena,
+	    &try_faults, &m);
+	CHECK(e != ERR_OK);
+}
+
+/* What is copied may not nest deeper than a message may. */
+T(too_deep)
+{
+	const struct mapping *m =
+	    try_load(HEAD "emit:\n  - type: t.out\n    id: 'x'\n    data: {a: "
+			  "{b: {c: {d: map}}}}\n");
+	char json[512], *p = json;
+
+	CHECK(m != NULL);
+	if (m == NULL)
+		return;
+	p += sprintf(p, "{\"map\":");
+	for (int i = 0; i < 62; i++)
+		*p++ = '[';
+	for (int i = 0; i < 62; i++)
+		*p++ = ']';
+	strcpy(p, "}");
+	CHECK(try_run(m, json)->verdict == EVAL_ERROR);
+	CHECK(try_result->err == ERR_LIMIT);
+}
+
 T(person)
 {
 	const struct mapping *m =
@@ -305,6 +344,7 @@ T(person)
 }
 
 T_MAIN(try_begin(); try_schema(canonical, true); try_schema(changed, true);
-       try_schema(blank, false); T_RUN(target) T_RUN(target_at_run)
-	   T_RUN(all_in_one_pass) T_RUN(heads) T_RUN(several_inputs)
-	       T_RUN(blanks) T_RUN(digits) T_RUN(person) try_end())
+       try_schema(blank, false);
+       T_RUN(target) T_RUN(target_at_run) T_RUN(all_in_one_pass) T_RUN(heads)
+	   T_RUN(several_inputs) T_RUN(blanks) T_RUN(digits) T_RUN(person)
+	       T_RUN(from_a_file) T_RUN(too_deep) try_end())

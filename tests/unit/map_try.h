@@ -125,10 +125,9 @@ try_load(const char *text)
 	const struct mapping *m = NULL;
 	enum err e;
 
-	try_put("m.map.yaml", text);
 	faults_fini(&try_faults);
 	faults_init(&try_faults);
-	e = mapping_load(try_path("m.map.yaml"), &source, try_settings,
+	e = mapping_parse("m.map.yaml", slice_str(text), &source, try_settings,
 	    &try_arena, &try_faults, &m);
 	snprintf(try_said, sizeof(try_said), "%s", buf_cstr(&try_faults.text));
 	return e == ERR_OK ? m : NULL;
