@@ -2,10 +2,11 @@
 of one second, orders thrown away, more money than ordered, orders that change
 after they were paid, a merchant's own accounts."""
 import json
+import subprocess
 
 import pytest
 
-from harness import books, check_books, until
+from harness import PROGRAM, ROOT, books, check_books, until
 from shop import send_callback, send_order, shop_order, total_cents
 
 SHOP, PAY = 'shop-secret', 'pay-secret'
@@ -163,3 +164,13 @@ def test_books_hold_no_names(v):
         text = file.read_bytes()
         for word in (b'Korho', b'Aino', b'aino', b'Satama', b'3585'):
             assert word not in text, (file, word)
+
+
+def test_every_mapping_loads_without_a_warning_and_passes_its_own_tests():
+    files = sorted(str(f.relative_to(ROOT)) for f in (ROOT / 'mappings').glob('*/*.map.yaml'))
+    assert len(files) >= 6
+    for verb in ('check', 'test'):
+        r = subprocess.run([str(PROGRAM), 'map', verb, *files], cwd=ROOT, text=True, timeout=60,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert r.returncode == 0, r.stdout
+        assert 'warning:' not in r.stdout, r.stdout
