@@ -30,6 +30,7 @@ static const struct {
     {"tail", tail_verb, "the last events, and those that come (-f)"},
     {"inbox", inbox_verb, "what needs a person: list, answer, retry, skip"},
     {"verify", verify_verb, "are journal and index whole? (broker stopped)"},
+    {"system", system_verb, "who is sent to: list, live, pause, resume"},
     {"console", console_verb, "a link to sign in to the console"},
     {"sim", sim_verb, "play a shop and its payment provider against it"},
     {"demo", demo_verb, "start everything and play a day: make run"},
