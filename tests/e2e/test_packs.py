@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from harness import PROGRAM, ROOT, books, check_books, until
-from shop import send_callback, send_order, shop_order, total_cents
+from shop import request, send_callback, send_order, shop_order, total_cents
 
 SHOP, PAY = 'shop-secret', 'pay-secret'
 OWN = {'clearing': {'rows': {'card': 'Assets:Bank:Cards'}},
@@ -97,6 +97,14 @@ def test_the_former_secret_still_opens_and_any_other_does_not(v):
     order(v, 80, secret='the former one')
     assert send_order(v, 'another', shop_order(81))[0] == 401
     assert v.status()['counts']['events'] == 2
+
+
+def test_a_ping_is_answered_and_nothing_else_gets_in_that_way(v):
+    for kind in ('application/x-www-form-urlencoded', 'application/x-www-form-urlencoded; charset=UTF-8'):
+        body = json.dumps(shop_order(82)).encode()
+        for said in (b'webhook_id=7', body):
+            assert request(f'{v.url}/in/shop', 'POST', said, {'Content-Type': kind, 'X-WC-Webhook-Topic': 'order.created'})[0] == 200
+    assert v.status()['counts']['events'] == 0
 
 
 def test_more_money_than_ordered_is_owed_to_the_customer(v):
