@@ -663,6 +663,86 @@ T(kill_anywhere)
 	tmp_free(dir);
 }
 
+/* ---- the power goes ---- */
+
+static struct {
+	uint8_t was[65536]; /* what stood there before the unsynced write */
+	uint64_t at;
+	size_t n;
+	bool armed;
+	unsigned seed;
+} disk;
+
+static ssize_t
+remembering_write(int fd, const struct iovec *v, int n, off_t at)
+{
+	size_t all = 0;
+
+	for (int i = 0; i < n; i++)
+		all += v[i].iov_len;
+	CHECK(all <= sizeof(disk.was));
+	disk.at = (uint64_t)at;
+	disk.n = all;
+	CHECK(pread(fd, disk.was, all, at) == (ssize_t)all);
+	return pwritev(fd, v, n, at);
+}
+
+/* Of the unsynced write any subset of sectors reaches the disk. */
+static int
+losing_sync(int fd)
+{
+	size_t i = 0, n;
+
+	if (!disk.armed)
+		return fdatasync(fd);
+	while (i < disk.n) {
+		n = 512 - (disk.at + i) % 512;
+		if (n > disk.n - i)
+			n = disk.n - i;
+		if (rand_r(&disk.seed) % 3 > 0)
+			CHECK(pwrite(fd, disk.was + i, n,
+				  (off_t)(disk.at + i)) == (ssize_t)n);
+		i += n;
+	}
+	errno = EIO;
+	return -1;
+}
+
+T(power_loss)
+{
+	static const struct log_os os = {remembering_write, losing_sync};
+	char *dir = tmp_make();
+	uint64_t confirmed = 1, whole = 0;
+	struct log *l;
+	int hidden = tmp_quiet();
+
+	disk.seed = 1;
+	for (int round = 0; round < 300 && t_bad == 0; round++) {
+		uint32_t k = (uint32_t)rand_r(&disk.seed) % 40 + 1;
+
+		CHECK_OK(log_open_sized(&l, dir, SURVIVES_POWER_LOSS, SMALL));
+		if (t_bad > 0)
+			break;
+		CHECK(log_next(l) >= confirmed);
+		whole += log_next(l) > confirmed;
+		confirmed = log_next(l);
+		l->os = &os;
+		disk.armed = false;
+		CHECK_OK(append(l, 2, 100, false));
+		confirmed = log_next(l);
+		disk.armed = true;
+		if (append(l, k, 100, false) == ERR_OK)
+			t_bad++;
+		log_close(l);
+	}
+	CHECK_OK(log_open_sized(&l, dir, SURVIVES_POWER_LOSS, SMALL));
+	check_all(l, 100);
+	log_close(l);
+	tmp_loud(hidden);
+	CHECK(whole > 0); /* small ones came whole now and then */
+	tmp_free(dir);
+}
+
 /* ---- readers beside the writer ---- */
 
 static void *
@@ -709,7 +789,7 @@ T(readers_beside_writer)
 	tmp_free(dir);
 }
 
-T_MAIN(T_RUN(empty_and_reopen) T_RUN(rotation) T_RUN(torn_tail)
-	T_RUN(flipped_bit) T_RUN(closed_segment_damaged) T_RUN(verify_shapes)
-	    T_RUN(limits) T_RUN(sync_fails) T_RUN(short_writes) T_RUN(disk_full)
-		T_RUN(kill_anywhere) T_RUN(readers_beside_writer))
+T_MAIN(T_RUN(empty_and_reopen) T_RUN(rotation) T_RUN(torn_tail) T_RUN(
+    flipped_bit) T_RUN(closed_segment_damaged) T_RUN(verify_shapes)
+	T_RUN(limits) T_RUN(sync_fails) T_RUN(short_writes) T_RUN(disk_full)
+	    T_RUN(kill_anywhere) T_RUN(power_loss) T_RUN(readers_beside_writer))
