@@ -137,35 +137,36 @@ batch_timer(struct batch *b, const struct timer *t)
 }
 
 enum err
-batch_commit(struct batch *b)
+batch_store(struct batch *b)
 {
-	struct log_record rec;
 	uint64_t seq0;
 	enum err e;
 
-	if (b->turn.count == 0)
-		return ERR_OK;
 	if (buf_check(&b->turn.bytes) != ERR_OK)
 		err_die("a turn outgrew its buffer");
 	e = log_append(b->core->log, &b->turn, b->now, &seq0);
-	if (e != ERR_OK)
-		return e;
-	if (seq0 != b->seq0)
+	if (e == ERR_OK && seq0 != b->seq0)
 		err_die("the log gave %llu where %llu was next",
 		    (unsigned long long)seq0, (unsigned long long)b->seq0);
+	return e;
+}
+
+void
+batch_fold(struct batch *b)
+{
+	struct log_record rec;
+
 	for (size_t i = 0; i < b->turn.count; i++) {
 		const struct batch_record *r = &b->records[i];
 
-		rec = (struct log_record){.seq = seq0 + i,
+		rec = (struct log_record){.seq = b->seq0 + i,
 		    .recorded = b->now,
 		    .kind = r->kind,
 		    .body = slice_of(b->turn.bytes.p + r->at, r->n)};
-		e = index_apply(b->core->index, &rec);
-		if (e != ERR_OK)
+		if (index_apply(b->core->index, &rec) != ERR_OK)
 			err_die("the index cannot take record %llu: %s",
 			    (unsigned long long)rec.seq, err_last());
 	}
-	return ERR_OK;
 }
 
 /* ---- facts ---- */

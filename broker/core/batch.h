@@ -4,7 +4,7 @@
  * asked here, so that an event sees all that came before it, this turn
  * included.
  *
- * Nothing of a batch is true until batch_commit() returns ERR_OK. A batch that
+ * Nothing of a batch is true until batch_store() returned ERR_OK. A batch that
  * is dropped leaves no trace but unused key slots.
  */
 #ifndef VAYLA_CORE_BATCH_H
@@ -63,9 +63,11 @@ void batch_begin(struct batch *b);
 uint64_t batch_next(const struct batch *b);
 bool batch_full(const struct batch *b); /* over BATCH_OUTPUT */
 
-/* Append and fold into the index; sets nothing else in motion. ERR_FULL: the
- * disk is full and nothing was stored. ERR_SYNC: the process must end. */
-enum err batch_commit(struct batch *b) MUST_CHECK;
+/* Append, nothing else. ERR_FULL: the disk is full and nothing was stored.
+ * ERR_SYNC: the process must end. flush.h calls it from its thread. */
+enum err batch_store(struct batch *b) MUST_CHECK;
+/* What was stored goes into the index. */
+void batch_fold(struct batch *b);
 
 void batch_settle(struct batch *b, const struct settle *s);
 void batch_action(struct batch *b, const struct action *a);

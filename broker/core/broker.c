@@ -214,6 +214,8 @@ broker_open(struct broker *b)
 	if (e == ERR_OK)
 		e = bus_open(&d->bus, b->config->bus);
 	if (e == ERR_OK)
+		e = flush_open(&d->flush);
+	if (e == ERR_OK)
 		e = router_init(
 		    &d->router, &d->core, &d->batch, &d->holds, d->guard);
 	if (e == ERR_OK)
@@ -253,6 +255,9 @@ broker_free(struct broker *b)
 
 	if (b->room_on)
 		room->stop(b->room);
+	flush_close(d->flush);
+	for (; d->early_next < d->early_n; d->early_next++)
+		bus_release(&d->early[d->early_next]);
 	delivery_fini(&d->delivery);
 	router_fini(&d->router);
 	holds_fini(&d->holds);

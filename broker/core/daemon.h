@@ -11,12 +11,14 @@
 
 #include "broker/core/broker.h"
 #include "broker/core/delivery.h"
+#include "broker/core/flush.h"
 #include "broker/core/query.h"
 #include "broker/core/route.h"
 #include "broker/core/rules.h"
 
 #define TURN_RECORDS 1024	 /* received in one turn */
 #define TURN_INPUT (1024 * 1024) /* and their bytes, but for the last */
+#define TURN_EARLY 1024		 /* messages taken during a flush */
 #define TURN_RESUMES 512	 /* held mappings tried in one turn */
 #define TYPES_MAX 128		 /* counted one by one */
 
@@ -53,6 +55,10 @@ struct daemon {
 	size_t pubs_n;
 	size_t input; /* records, and */
 	size_t input_bytes;
+	/* what came while the turn before was on its way to the disk */
+	struct flush *flush;
+	struct bus_msg early[TURN_EARLY];
+	size_t early_n, early_next, early_bytes;
 	bool stop;
 	int signals;	    /* signalfd */
 	int64_t full_until; /* monotonic: events alone are refused */

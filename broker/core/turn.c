@@ -7,7 +7,7 @@
  *     append, once; then fold, confirm, deliver
  *
  * Commit, then act: peers_answer(), delivery_commit() and everything that a
- * turn sets in motion stand after batch_commit(). A turn that cannot be stored
+ * turn sets in motion stand after store(). A turn that cannot be stored
  * is dropped whole, and what was promised for it with it. There is no timer to
  * gather a batch: the next one gathers while the disk syncs.
  */
@@ -234,6 +234,50 @@ refuse_events(struct daemon *d, enum err e)
 	return drop(d);
 }
 
+/* ---- the flush, and what comes meanwhile ---- */
+
+/* Messages are only taken from the socket here: what they say is for the next
+ * turn, when memory is what the journal says again. */
+static void
+gather(struct daemon *d)
+{
+	struct bus_msg *m;
+
+	while (d->early_n < TURN_EARLY && d->early_bytes < TURN_INPUT) {
+		m = &d->early[d->early_n];
+		if (bus_recv(d->bus, m) != ERR_OK)
+			return;
+		d->early_n++;
+		d->early_bytes += bus_part(m, 3).n;
+	}
+}
+
+static enum err
+store(struct daemon *d)
+{
+	zmq_pollitem_t items[2] = {
+	    {.fd = flush_fd(d->flush), .events = ZMQ_POLLIN},
+	    {.socket = bus_socket(d->bus), .events = ZMQ_POLLIN}};
+	enum err e;
+
+	if (d->batch.turn.count == 0)
+		return ERR_OK;
+	flush_begin(d->flush, &d->batch);
+	do {
+		bool room =
+		    d->early_n < TURN_EARLY && d->early_bytes < TURN_INPUT;
+
+		if (zmq_poll(items, room ? 2 : 1, -1) < 0 && errno != EINTR)
+			break; /* flush_end() waits as well */
+		if (room && (items[1].revents & ZMQ_POLLIN) != 0)
+			gather(d);
+	} while ((items[0].revents & ZMQ_POLLIN) == 0);
+	e = flush_end(d->flush);
+	if (e == ERR_OK)
+		batch_fold(&d->batch);
+	return e;
+}
+
 /* Make and store one turn. ERR_SYNC: nobody may be told anything. */
 static enum err
 turn(struct daemon *d)
@@ -256,7 +300,7 @@ turn(struct daemon *d)
 			FAIL_POINT("turn_before_append");
 			vital = is_vital(d);
 			d->batch.turn.vital = vital;
-			e = batch_commit(&d->batch);
+			e = store(d);
 		}
 		if (e == ERR_OK) {
 			FAIL_POINT("turn_after_append");
@@ -298,11 +342,18 @@ receive(struct daemon *d)
 	for (int i = 0; i < 2 * TURN_RECORDS && d->pubs_n < TURN_RECORDS &&
 			d->input < TURN_RECORDS && d->input_bytes < TURN_INPUT;
 	     i++) {
+		if (d->early_next < d->early_n) {
+			m = d->early[d->early_next++];
+			peers_message(d, &m);
+			continue;
+		}
 		e = bus_recv(d->bus, &m);
 		if (e != ERR_OK)
 			break;
 		peers_message(d, &m);
 	}
+	if (d->early_next == d->early_n)
+		d->early_n = d->early_next = d->early_bytes = 0;
 }
 
 static void
@@ -333,6 +384,8 @@ wait_ms(const struct daemon *d)
 	const struct alarm *a = alarms_first(&d->holds.alarms);
 	int64_t now = clock_mono(), due = delivery_next(&d->delivery), ms;
 
+	if (d->early_next < d->early_n)
+		return 0;
 	if (is_full(d))
 		return 50;
 	if (d->took_rules || d->holds.run_first != NULL ||
