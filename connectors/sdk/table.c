@@ -5,10 +5,12 @@
 #include "connectors/sdk/sdk.h"
 
 extern const struct connector connector_file;
+extern const struct connector connector_http;
 extern const struct connector connector_receiver;
 
 const struct connector *const connector_table[] = {
     &connector_file,
+    &connector_http,
     &connector_receiver,
     NULL,
 };

@@ -41,6 +41,9 @@ class FakeBroker:
         self.sessions = 0
         self.window = 0
         self.refuse = 0       # so many PUBs get PUBNO RETRY
+        self.events = []      # published, in order; doubles stand twice
+        self.denied = set()   # ids of events that are refused for good
+        self.pubs = []        # the kinds of records of each PUB taken
         self.peer = None
         self.seq = 0
         self.stopping = False
@@ -117,16 +120,22 @@ class FakeBroker:
     def publish(self, header, blob):
         assert header['n'] == self.n + 1
         self.n = header['n']
-        unpacker = msgpack.Unpacker()
+        unpacker = msgpack.Unpacker(timestamp=0)
         unpacker.feed(blob)
         records = list(unpacker)
-        assert len(records) == header['count'] and all(kind == 2 for kind, _ in records)
+        assert len(records) == header['count'] and all(kind in (1, 2) for kind, _ in records)
         if self.refuse > 0:
             self.refuse -= 1
             self.send(b'PUBNO', {'n': self.n, 'class': 'RETRY', 'code': 'BUSY', 'text': 'not now', 'retry_ms': 20})
+        elif any(kind == 1 and body['id'] in self.denied for kind, body in records):
+            self.send(b'PUBNO', {'n': self.n, 'class': 'REJECT', 'code': 'DENIED', 'text': 'no such type'})
         else:
-            for _, s in records:
-                self.settle(s)
+            self.pubs.append([kind for kind, _ in records])
+            for kind, body in records:
+                if kind == 1:
+                    self.events.append(body)
+                else:
+                    self.settle(body)
         self.send(b'PUBOK', {'upto': self.n})
 
     def settle(self, s):

@@ -1,0 +1,421 @@
+"""The http connector against a far side that is told what to do: every kind of
+bad answer, limits, credentials, and polling that loses nothing. First with a
+broker of the test's own, then in a whole Vayla that is killed."""
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import textwrap
+import time
+
+import pytest
+
+from fakebroker import FakeBroker
+from farside import Answer, Far
+from harness import PROGRAM, ROOT, until
+
+PACK = '''
+pack: far/1
+title: A system for tests
+settings:
+  url:      {type: url}
+  user:     {type: text}
+  password: {type: text, secret: true}
+  token:    {type: text, secret: true}
+limits: {parallel: 4, timeout: 1s, connect: 1s, failures: 100, pause: 1s, answer: 65536}
+send:
+  far.stock:
+    put: "/products/{sku}"
+    headers: {X-Event: "{$request.id}"}
+    body: json
+    revised: send
+    spent: skip
+    remote: id
+    answer: {type: far.product}
+    withdrawn: {delete: "/products/{sku}", outcome: {ok: $status = 404}}
+  far.order:
+    post: "/orders"
+    body: {reference: $request.id, lines: [{sku: sku, quantity: quantity}], note?: note}
+    idempotency: Idempotency-Key
+    find: {get: "/orders?reference={$request.id}", as: first(o for o in $in.orders if o.reference = $request.id)}
+    outcome:
+      - {reject: $in.status = 'FAILED', text: "{$in.why ?? 'it does not say why'}"}
+      - {ask: $status = 409}
+      - {ok: $in.status = 'OK'}
+      - {retry: header('x-later') = 'yes'}
+    remote: number
+    revised: ask
+    answer: {type: far.made, id: "made:{number}", subject: "made:{number}", data: $in}
+  far.note:
+    post: "/notes?sku={sku}"
+    form: {text: "{note ?? 'none'}", sku: sku}
+    expect: text
+    outcome: {reject: $in = 'NO'}
+    revised: never
+poll:
+  - name: things
+    every: 1s
+    get: "/things?since={cursor}"
+    items: things
+    cursor: {field: changed, overlap: 10s, start: 1h}
+    pages: {param: page, size: 3}
+    event: {type: far.thing, id: "{id}:{hash($in)}", subject: "thing:{id}"}
+'''
+SCHEMAS = {
+    'far.stock': {'sku': 'text', 'on_hand': 'integer'},
+    'far.order': {'sku': 'text', 'quantity': 'integer', 'note?': 'text'},
+    'far.note': {'sku': 'text', 'note?': 'text'},
+    'far.product': {'id': 'integer'}, 'far.made': {'number': 'text'}, 'far.thing': {'id': 'integer', 'changed': 'text'}}
+
+
+def write_pack(folder, pack=PACK, schemas=None):
+    (folder / 'far' / 'schema').mkdir(parents=True, exist_ok=True)
+    (folder / 'canonical').mkdir(exist_ok=True)
+    (folder / 'far' / 'pack.yaml').write_text(textwrap.dedent(pack).lstrip())
+    for type, fields in (schemas or SCHEMAS).items():
+        lines = ''.join(f'  {k}: {v}\n' for k, v in fields.items())
+        (folder / 'far' / 'schema' / f'{type}.yaml').write_text(f'schema: {type}/1\ntitle: {type}\nfields:\n{lines}')
+    return str(folder)
+
+
+def without(pack, section):
+    """The pack without one of its top-level sections."""
+    return re.sub(rf'(?ms)^{section}:.*?(?=^\w|\Z)', '', pack)
+
+
+def with_line(pack, line):
+    return pack.replace('limits:', f'{line}\nlimits:', 1)
+
+
+SENDS = without(PACK, 'poll')
+
+
+class Connector:
+    """`vayla connector far` on a folder, its broker and its far side."""
+
+    def __init__(self, folder, pack=SENDS, far=None, **system):
+        self.folder, self.far = folder, far or Far()
+        bus = f'ipc://{folder}/bus'
+        self.file, self.log = folder / 'vayla.yaml', folder / 'log'
+        self.file.write_text(json.dumps({
+            'broker': {'data': str(folder / 'data'), 'bus': bus, 'console': 'http://127.0.0.1:1',
+                       'packs': write_pack(folder / 'packs', pack)},
+            'systems': {'far': {'use': 'far', 'mode': 'live', 'local': True, 'url': self.far.url, **system}}}))
+        self.broker = FakeBroker(bus, 'far')
+        self.process = None
+
+    def start(self):
+        with open(self.log, 'ab') as log:
+            self.process = subprocess.Popen([str(PROGRAM), 'connector', 'far', str(self.file)], cwd=ROOT, stdout=log, stderr=log)
+        return self
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        status = 0
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            status = self.process.wait(20)
+        self.broker.stop()
+        self.far.stop()
+        assert status == 0, self.log.read_text()
+
+    def send(self, type, data, n=None, **more):
+        n = n if n is not None else self.broker.seq + 1
+        return self.broker.deliver(f'{n:032x}', data, type=type, subject=f'thing:{n}', **more)
+
+    def settled(self, seq, seconds=20):
+        """The first settlement of it, whatever it says."""
+        return until(lambda: self.broker.settled.get(seq), seconds, 0.01)[0]
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = []
+
+    def new(*words, **more):
+        folder = tmp_path / f'c{len(made)}'
+        folder.mkdir()
+        made.append(Connector(folder, *words, **more))
+        return made[-1].start()
+    yield new
+    for c in made:
+        c.stop()
+
+
+STOCK = {'sku': 'A 1/2', 'on_hand': 5}
+ORDER = {'sku': 'B', 'quantity': 2}
+
+
+# ---- sending ----
+
+def test_a_request_its_effect_and_its_answer(make):
+    c = make()
+    c.far.say(200, {'id': 77, 'stock': 5})
+    seq = c.send('far.stock', STOCK)
+    s = c.broker.wait([seq])[seq]
+    q, = c.far.of('PUT')
+    assert q['url'] == '/products/A%201%2F2' and json.loads(q['body']) == STOCK
+    assert q['headers']['content-type'] == 'application/json' and q['headers']['x-event'] == f'{1:032x}'
+    e = s['effect']
+    assert s['verdict'] == 'ok' and e['status'] == 200 and e['remote'] == '77' and b'77' in e['excerpt']
+    sent = f'PUT {c.far.url}{q["url"]}\n'.encode() + q['body']
+    assert e['digest'] == hashlib.sha256(sent).digest()
+    event, = c.broker.events
+    assert (event['type'], event['subject'], event['answerto']) == ('far.product', 'thing:1', seq)
+    assert event['data'] == {'id': 77, 'stock': 5} and event['id'] == f'answer:{1:032x}:1'
+    assert [2, 1] in c.broker.pubs, 'settlement and answer in one PUB'
+
+
+def test_bodies_forms_and_idempotency(make):
+    c = make()
+    c.far.always = lambda q: Answer(200, {'status': 'OK', 'number': '9001'}) if q['path'] == '/orders' else Answer(
+        200, b'YES', type='text/plain')
+    a = c.send('far.order', {**ORDER, 'note': 'hei & "hyvää"'})
+    b = c.send('far.order', ORDER, revision=3)
+    n = c.send('far.note', {'sku': 'x&y=z', 'note': 'ä+b'})
+    c.broker.wait([a, b, n])
+    first, second = c.far.of('POST', '/orders')
+    bodies = {q['headers']['idempotency-key']: json.loads(q['body']) for q in (first, second)}
+    assert bodies[f'{1:032x}:1'] == {'reference': f'{1:032x}', 'lines': ORDER and [{'sku': 'B', 'quantity': 2}], 'note': 'hei & "hyvää"'}
+    assert 'note' not in bodies[f'{2:032x}:3']
+    note, = c.far.of('POST', '/notes')
+    assert note['query'] == {'sku': 'x&y=z'} and note['body'] == b'text=%C3%A4%2Bb&sku=x%26y%3Dz'
+    assert {e['id'] for e in c.broker.events} == {'made:9001'}
+
+
+def test_connections_are_reused(make):
+    c = make()
+    for n in range(8):
+        c.broker.wait([c.send('far.stock', STOCK)])
+    assert len({q['port'] for q in c.far.of('PUT')}) == 1
+
+
+@pytest.mark.parametrize('answer,verdict,text', [
+    (Answer(500, {'oops': 1}), 'retry', 'answered 500'),
+    (Answer(408), 'retry', 'answered 408'),
+    (Answer(404, {'code': 'none'}), 'reject', 'answered 404'),
+    (Answer(401, {}), 'reject', 'credentials'),
+    (Answer(200, b'<html>Log in</html>', type='text/html'), 'retry', 'text/html'),
+    (Answer(502, b'<html>Bad gateway</html>', type='text/html'), 'retry', 'answered 502'),
+    (Answer(200, {'status': 'FAILED', 'why': 'no such sku'}), 'reject', 'no such sku'),
+    (Answer(200, {'status': 'FAILED'}), 'reject', 'does not say why'),
+    (Answer(409, {}), 'ask', 'answered 409'),
+    (Answer(400, {}, {'X-Later': 'yes'}), 'retry', 'answered 400'),
+    (Answer(302, None, {'Location': 'http://127.0.0.2:1/evil'}), 'reject', 'another host'),
+    ('hang', 'retry', 'no answer'), ('cut', 'retry', 'no answer'), ('drip', 'retry', 'no answer'),
+    ('huge', 'reject', 'more than we read'),
+])
+def test_bad_answers(make, answer, verdict, text):
+    c = make()
+    c.far.always = answer if callable(answer) else getattr(c.far, answer) if isinstance(answer, str) else lambda q: answer
+    seq = c.send('far.order', ORDER)
+    s = c.settled(seq)
+    assert s['verdict'] == verdict and text in s['text'], s
+    assert 'POST /orders' in s['text'] and not c.broker.events
+    assert c.process.poll() is None
+
+
+def test_too_many_requests_costs_no_attempt_and_waits(make):
+    c = make()
+    c.far.then(Answer(429, {}, {'Retry-After': '2'}))
+    c.far.say(200, {'id': 1})
+    seq = c.send('far.stock', STOCK)
+    s = c.settled(seq)
+    assert s['verdict'] == 'defer' and s['after_ms'] == 2000
+    other = c.send('far.stock', STOCK)
+    later = c.settled(other)
+    assert later['verdict'] == 'defer' and 0 < later['after_ms'] <= 3000, 'others wait as well'
+    c.broker.wait([seq, other])
+    first, second = c.far.of('PUT')[:2]
+    assert second['at'] - first['at'] >= 1.9
+
+
+def test_redirects_on_the_same_host_only(make, tmp_path):
+    c = make()
+    other = Far()
+    try:
+        c.far.then(Answer(307, None, {'Location': '/elsewhere/7'}))
+        c.far.say(200, {'id': 5})
+        s = c.broker.wait([c.send('far.stock', STOCK)])
+        assert list(s.values())[0]['effect']['remote'] == '5'
+        assert json.loads(c.far.of('PUT', '/elsewhere/7')[0]['body']) == STOCK
+        for where in (other.url, f'http://u:p@127.0.0.1:{c.far.port}', 'file:///etc/passwd', '//127.0.0.2/'):
+            c.far.say(307, None, headers={'Location': f'{where}/x'})
+            assert c.settled(c.send('far.stock', STOCK))['verdict'] == 'reject'
+        c.far.always = lambda q: Answer(308, None, {'Location': '/loop'})
+        assert c.settled(c.send('far.stock', STOCK))['verdict'] == 'reject'
+        assert len(c.far.of('PUT', '/loop')) == 3 and not other.asked
+    finally:
+        other.stop()
+
+
+def test_private_addresses_and_plain_http_need_local(make):
+    for url, text in (('http://127.0.0.1:9/', 'local: true'), ('https://127.0.0.1:9', 'private'), ('https://[::1]:9', 'private'),
+                      ('https://[::ffff:10.0.0.1]:9', 'private'), ('https://localhost:9', 'private')):
+        c = make(url=url, local=False)
+        s = c.settled(c.send('far.stock', STOCK))
+        assert s['verdict'] == 'defer' and text in s['text'], s
+
+
+def test_tls_is_verified(make, tmp_path):
+    key, cert = str(tmp_path / 'key.pem'), str(tmp_path / 'cert.pem')
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj',
+                    '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'], check=True, stderr=subprocess.DEVNULL)
+    c = make(far=Far(tls=(cert, key)))
+    s = c.settled(c.send('far.stock', STOCK))
+    assert s['verdict'] == 'retry' and 'certificate' in s['text'].lower() and not c.far.asked, s
+
+
+def test_values_that_cannot_be_in_a_url(make):
+    c = make()
+    for sku in ('', '..', '.'):
+        s = c.settled(c.send('far.stock', {'sku': sku, 'on_hand': 1}))
+        assert s['verdict'] == 'reject' and 'path' in s['text'], s
+    assert not c.far.asked
+
+
+def test_withdrawn(make):
+    c = make()
+    c.far.say(404, {})
+    a = c.send('far.stock', STOCK, revision=2, withdrawn=True)
+    assert c.broker.wait([a])[a]['verdict'] == 'ok'
+    assert c.far.of('DELETE')[0]['path'] == '/products/A%201%2F2'
+    b = c.send('far.order', ORDER, revision=2, withdrawn=True)
+    assert c.settled(b)['verdict'] == 'ask' and not c.far.of('POST')
+
+
+def test_breaker_and_its_probe(make):
+    c = make(SENDS.replace('failures: 100', 'failures: 3'))
+    c.far.say(503)
+    seqs = [c.send('far.stock', STOCK) for _ in range(12)]
+    until(lambda: 'failures in a row' in c.log.read_text())
+    until(lambda: all(c.broker.settled.get(s) for s in seqs))
+    assert any(s['verdict'] == 'defer' for q in seqs for s in c.broker.settled[q])
+    c.far.say(200, {'id': 1})
+    c.broker.wait(seqs)
+    assert 'it works again' in c.log.read_text()
+    tried = sum(s['verdict'] == 'retry' for q in seqs for s in c.broker.settled[q])
+    assert 3 <= tried <= 8, 'the others cost no attempt'
+
+
+def test_rate_and_parallelism(make):
+    c = make(SENDS.replace('parallel: 4', 'per_second: 10, parallel: 2'))
+    running, most = [0], [0]
+
+    def slow(q):
+        with c.far.lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.3)
+        with c.far.lock:
+            running[0] -= 1
+        return Answer(200, {'id': 1})
+    c.far.always = slow
+    c.broker.wait([c.send('far.stock', STOCK) for _ in range(12)])
+    at = sorted(q['at'] for q in c.far.of('PUT'))
+    assert most[0] == 2 and at[-1] - at[0] >= 1.05
+
+
+def test_an_answer_the_broker_refuses_does_not_repeat_the_request(make):
+    c = make()
+    c.broker.denied.add(f'answer:{1:032x}:1')
+    seq = c.send('far.stock', STOCK)
+    assert c.broker.wait([seq])[seq]['verdict'] == 'ok'
+    assert len(c.far.of('PUT')) == 1 and not c.broker.events and 'cannot be kept' in c.log.read_text()
+
+
+# ---- again ----
+
+class Orders:
+    """A far side that makes orders, and can be asked for one by reference."""
+
+    def __init__(self, far):
+        self.far, self.made = far, []
+        far.always = self.answer
+        self.before = lambda q: None
+
+    def answer(self, q):
+        if q['method'] == 'GET':
+            return Answer(200, {'orders': [o for o in self.made if o['reference'] == q['query']['reference']]})
+        with self.far.lock:
+            self.made.append({'status': 'OK', 'number': f'N{len(self.made)}', 'reference': json.loads(q['body'])['reference']})
+            answer = Answer(200, self.made[-1])
+        return self.before(q) or answer
+
+
+def test_found_before_it_is_made_twice(make):
+    c = make()
+    orders = Orders(c.far)
+    c.far.queue.append(lambda q: orders.answer(q) and Answer(500))       # made, but the answer says otherwise
+    seq = c.send('far.order', ORDER)
+    s = c.broker.wait([seq])[seq]
+    assert s['verdict'] == 'ok' and 'done before' in s['text'] and s['effect']['remote'] == 'N0'
+    assert len(orders.made) == 1 and [e['id'] for e in c.broker.events] == ['made:N0']
+    c.far.then(Answer(500))                                              # not made: looked for, then made
+    seq = c.send('far.order', ORDER)
+    assert c.broker.wait([seq])[seq]['effect']['remote'] == 'N1'
+    assert len(c.far.of('GET')) == 2
+
+
+def test_killed_with_requests_in_flight(make):
+    c = make()
+    orders = Orders(c.far)
+    orders.before = lambda q: time.sleep(0.3)
+    seqs = [c.send('far.order', ORDER) for _ in range(24)]
+    for _ in range(3):
+        n = len(c.far.asked)
+        until(lambda: len(c.far.asked) > n + 3)
+        c.kill()
+        c.start()
+    done = c.broker.wait(seqs, 60)
+    assert all(s['verdict'] == 'ok' for s in done.values())
+    made = [o['reference'] for o in orders.made]
+    # one whose POST was still on its way when `find` looked may stand twice
+    assert set(made) == {f'{s:032x}' for s in seqs} and len(made) - len(set(made)) <= 3
+
+
+# ---- credentials ----
+
+def test_basic_bearer_and_header(make):
+    for auth, name, value in (
+            ('{scheme: basic, user: $settings.user, password: $settings.password}', 'authorization', 'Basic bWU6c2VjcmV0LTEyMw=='),
+            ('{scheme: bearer, token: $settings.token}', 'authorization', 'Bearer tok-123'),
+            ('{scheme: header, name: X-Api-Key, value: $settings.token}', 'x-api-key', 'tok-123')):
+        c = make(with_line(SENDS, f'auth: {auth}'), user='me', password='secret-123', token='tok-123')
+        seq = c.send('far.stock', STOCK)
+        assert c.broker.wait([seq])[seq]['verdict'] == 'ok'
+        assert c.far.of('PUT')[0]['headers'][name] == value
+        assert 'secret-123' not in c.log.read_text() and 'tok-123' not in c.log.read_text()
+
+
+def test_oauth2_tokens_are_kept_and_renewed(make):
+    pack = with_line(SENDS, 'auth: {scheme: oauth2, token_url: "{$settings.url}/token", id: $settings.user, secret: $settings.password, scope: "a b"}')
+    c = make(pack, user='me', password='se:cret')
+    given = []
+
+    def answer(q):
+        if q['path'] == '/token':
+            given.append(f't{len(given)}')
+            return Answer(200, {'access_token': given[-1], 'expires_in': 3600, 'token_type': 'Bearer'})
+        return Answer(200, {'id': 1}) if q['headers'].get('authorization') == f'Bearer {given[-1]}' else Answer(401, {})
+    c.far.always = answer
+    c.broker.wait([c.send('far.stock', STOCK) for _ in range(6)])
+    assert given == ['t0']
+    q, = c.far.of('POST', '/token')
+    assert q['headers']['authorization'] == 'Basic bWU6c2UlM0FjcmV0' and q['body'] == b'grant_type=client_credentials&scope=a%20b'
+    given.append('revoked over there')
+    seq = c.send('far.stock', STOCK)
+    assert c.broker.wait([seq])[seq]['verdict'] == 'ok' and len(c.far.of('POST', '/token')) == 2
+    assert 'cret' not in c.log.read_text()
+
+
+def test_oauth2_that_is_refused(make):
+    pack = with_line(SENDS, 'auth: {scheme: oauth2, token_url: "{$settings.url}/token", id: $settings.user, secret: $settings.password}')
+    c = make(pack, user='me', password='wrong')
+    c.far.say(401, {'error': 'invalid_client'})
+    s = c.settled(c.send('far.stock', STOCK))
+    assert s['verdict'] == 'defer' and 'id and secret' in s['text'] and not c.far.of('PUT')
