@@ -4,6 +4,7 @@ that is killed and killed again."""
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -213,6 +214,29 @@ def test_disk_full(c):
     finally:
         c.kill()
         subprocess.run(['umount', '-l', str(c.books)], check=False)
+
+
+@pytest.mark.parametrize('nth', [1, 2, 3])
+def test_a_disk_that_does_not_confirm_ends_the_process(c, nth):
+    """fdatasync fails once, of books.commit, the journal or beancount: nothing
+    is settled on it; the next process finishes or forgets the batch."""
+    if shutil.which('strace') is None:
+        pytest.skip('needs strace')
+    c.start()
+    first = c.broker.deliver('e0', posting(entries=SALE))
+    c.broker.wait([first])
+    tracer = subprocess.Popen(['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync', '-e',
+                               f'inject=fdatasync:error=EIO:when={nth}', '-p', str(c.process.pid)], stderr=subprocess.PIPE)
+    until(lambda: 'TracerPid:\t0' not in open(f'/proc/{c.process.pid}/status').read(), 10)
+    seq = c.broker.deliver('e1', posting(text='lost?', entries=SALE))
+    assert c.process.wait(20) != 0
+    tracer.wait(10)
+    assert 'did not take' in c.log.read_text()
+    assert seq not in c.broker.settled
+    c.start()
+    assert c.broker.wait([seq])[seq]['verdict'] == 'ok'
+    assert len(of_event(books(c.books), 'e1')) == 1 and len(books(c.books)) == 2
+    check_books(c.books)
 
 
 def test_folder_that_cannot_be_written(tmp_path):
