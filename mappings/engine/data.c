@@ -86,16 +86,22 @@ node_value(struct eval *e, const struct node *n, struct val *v, bool *there)
 	if (err == ERR_MISSING && n->optional && e->fail.absent) {
 		fail_clear(e);
 		*there = false;
+		if (e->explain != NULL)
+			explain_value(e, n->value, NULL);
 		return ERR_OK;
 	}
 	TRY(err);
 	if (v->tag == V_ABSENT) {
 		*there = false;
+		if (e->explain != NULL && n->optional)
+			explain_value(e, n->value, NULL);
 		return n->optional ? ERR_OK : fail_absent(e, n->value, v);
 	}
 	if (n->verify)
 		TRY(verify(e, n, v));
 	run_hit(e, n->point);
+	if (e->explain != NULL)
+		explain_value(e, n->value, v);
 	return ERR_OK;
 }
 
@@ -107,6 +113,8 @@ run_when(struct eval *e, const struct node *n, bool *yes)
 		return ERR_OK;
 	TRY(run_true(e, n->when, yes));
 	run_hit(e, n->when_point + (*yes ? 0 : 1));
+	if (e->explain != NULL)
+		explain_when(e, n->when, *yes);
 	return ERR_OK;
 }
 

@@ -115,6 +115,22 @@ put_frames(const struct eval *e, struct buf *b, size_t from)
 	}
 }
 
+void
+fail_path(const struct eval *e, struct buf *b)
+{
+	size_t at;
+
+	if (e->emit != NULL)
+		buf_printf(b, "%.*s: ", SLICE_ARG(e->emit->type));
+	at = b->n;
+	if (e->part != NULL)
+		buf_str(b, e->part);
+	else if (e->depth > 0)
+		put_frames(e, b, at);
+	else
+		buf_str(b, "data");
+}
+
 static struct slice
 keep(struct eval *e, struct buf *b, size_t from)
 {
@@ -144,15 +160,7 @@ fail_tell(struct eval *e)
 	size_t at;
 
 	buf_init(&b, 4096);
-	if (e->emit != NULL)
-		buf_printf(&b, "%.*s: ", SLICE_ARG(e->emit->type));
-	at = b.n;
-	if (e->part != NULL)
-		buf_str(&b, e->part);
-	else if (e->depth > 0)
-		put_frames(e, &b, at);
-	else
-		buf_str(&b, "data");
+	fail_path(e, &b);
 	r->path = keep(e, &b, 0);
 	if (x != NULL) {
 		words = expr_words(x);

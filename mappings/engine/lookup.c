@@ -126,6 +126,7 @@ unmatched(struct eval *e, const struct expr *x, const struct table *t,
 {
 	const struct expr *k = x->args[1].x;
 
+	e->layer = "no row; unmatched";
 	switch (t->unmatched) {
 	case UN_KEEP:
 		*out = val_text(key);
@@ -180,7 +181,6 @@ run_lookup(struct eval *e, const struct expr *x, struct val *out)
 	const struct table_row *row;
 	struct slice key, given;
 	struct val v;
-	const char *layer;
 	int tries;
 
 	TRY(run_need(e, x->args[1].x, &v));
@@ -189,7 +189,7 @@ run_lookup(struct eval *e, const struct expr *x, struct val *out)
 		const struct rows *over = e->in != NULL ? e->in->rows : NULL;
 
 		if (over != NULL && over->find(over->self, e->map->name,
-					t->name, key, &given, &layer))
+					t->name, key, &given, &e->layer))
 			return outer_val(e, x, t, given, key, out);
 		if (t->contains)
 			TRY(find_contained(e, x, t, key, &row));
@@ -197,6 +197,7 @@ run_lookup(struct eval *e, const struct expr *x, struct val *out)
 			row = find_row(t, key);
 		if (row != NULL) {
 			run_hit(e, row->point);
+			e->layer = "pack";
 			return row_val(e, x, t, row->cells, out);
 		}
 		if (v.tag != V_DEC || plain_number(key).n == key.n)

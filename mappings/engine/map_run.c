@@ -230,15 +230,22 @@ eval(struct running *x, const struct given *g)
 	    .system = x->m.pack->name};
 	struct eval *e = eval_new();
 	const struct result *out;
+	struct buf why;
 	int status;
 
 	if (e == NULL)
 		return EXIT_FAILED;
+	buf_init(&why, 16 * MAPTEST_VALUE);
+	if (x->r->explain)
+		eval_explain(e, &why);
 	out = mapping_eval(e, x->m.map, &in);
+	if (x->r->explain)
+		fwrite(why.p, 1, why.n, stdout);
+	buf_fini(&why);
 	if (out->verdict == EVAL_SKIP)
 		fprintf(stderr, "skipped: it emits nothing for this event\n");
 	status = out->verdict == EVAL_OK || out->verdict == EVAL_SKIP
-		     ? print(x->r, out)
+		     ? x->r->explain ? EXIT_OK : print(x->r, out)
 		     : refused(out);
 	eval_free(e);
 	return status;

@@ -196,9 +196,9 @@ test(int argc, char **argv)
 /* ---- run ---- */
 
 static int
-run(int argc, char **argv)
+run_as(int argc, char **argv, bool explain)
 {
-	struct map_run r = {.form = NULL};
+	struct map_run r = {.explain = explain};
 	const struct opt opts[] = {{.name = "settings",
 				       .type = OPT_TEXT,
 				       .arg = "MAP",
@@ -219,11 +219,21 @@ run(int argc, char **argv)
 		.text = &r.form},
 	    {.name = NULL}};
 	const struct command command = {
-	    .usage = "vayla map run FILE [EVENT.json]",
-	    .help = "Runs one event through a mapping and prints what it "
-		    "emits. EVENT.json (or stdin) is the event's data, or a "
-		    "whole event: an object with specversion, type and data. "
-		    "What refuses it is said on stderr, with exit 1.",
+	    .usage = explain ? "vayla map explain FILE [EVENT.json]"
+			     : "vayla map run FILE [EVENT.json]",
+	    .help =
+		explain
+		    ? "Runs one event through a mapping and prints, for each "
+		      "field, its value, the expression and where that stands, "
+		      "and "
+		      "what the parts of it were: source paths, table rows and "
+		      "their layer, defaults and branches taken. EVENT.json as "
+		      "for "
+		      "run."
+		    : "Runs one event through a mapping and prints what it "
+		      "emits. EVENT.json (or stdin) is the event's data, or a "
+		      "whole event: an object with specversion, type and data. "
+		      "What refuses it is said on stderr, with exit 1.",
 	    .opts = opts,
 	    .min_args = 1,
 	    .max_args = 2};
@@ -244,6 +254,18 @@ run(int argc, char **argv)
 	return map_run(&r);
 }
 
+static int
+run(int argc, char **argv)
+{
+	return run_as(argc, argv, false);
+}
+
+static int
+explain(int argc, char **argv)
+{
+	return run_as(argc, argv, true);
+}
+
 int
 map_verb(int argc, char **argv)
 {
@@ -255,17 +277,18 @@ map_verb(int argc, char **argv)
 	    {"check", check, "everything that is wrong with a mapping"},
 	    {"test", test, "run the tests that stand in mappings"},
 	    {"run", run, "one event through a mapping"},
+	    {"explain", explain, "where each field of the outcome came from"},
 	};
 	bool help = argc >= 2 && (strcmp(argv[1], "--help") == 0 ||
 				     strcmp(argv[1], "-h") == 0);
 
-	for (size_t i = 0; argc >= 2 && i < 3; i++)
+	for (size_t i = 0; argc >= 2 && i < sizeof(verbs) / sizeof(*verbs); i++)
 		if (strcmp(argv[1], verbs[i].name) == 0)
 			return verbs[i].run(argc - 1, argv + 1);
 	if (argc >= 2 && !help)
 		fprintf(stderr, "vayla map: there is no verb %s\n", argv[1]);
 	fprintf(help ? stdout : stderr, "usage: vayla map VERB ...\n\n");
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 		fprintf(help ? stdout : stderr, "  %-8s %s\n", verbs[i].name,
 		    verbs[i].help);
 	return help ? EXIT_OK : EXIT_USAGE;

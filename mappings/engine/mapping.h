@@ -190,6 +190,14 @@ void eval_free(struct eval *e);
 void eval_cover(struct eval *e, uint32_t *hits);
 
 /*
+ * From now on write down, for people, where each field comes from: its path and
+ * value, the expression and its place, and under it the source paths with what
+ * stood there, table rows with their layer, defaults and branches taken. NULL
+ * stops it.
+ */
+void eval_explain(struct eval *e, struct buf *out);
+
+/*
  * Evaluate. The result and all its slices live until the next mapping_eval()
  * or eval_free() of the same eval. Never fails otherwise than through
  * result.verdict; budgets (MAP_STEPS, MAP_EVENTS, MAP_OUTPUT) are enforced.

@@ -456,6 +456,8 @@ run_emit_once(struct eval *e, void *ctx)
 	if (em->when != NULL) {
 		TRY(run_true(e, em->when, &yes));
 		run_hit(e, em->when_point + (yes ? 0 : 1));
+		if (e->explain != NULL)
+			explain_when(e, em->when, yes);
 		if (!yes)
 			return ERR_OK;
 	}
@@ -477,6 +479,9 @@ run_emit_once(struct eval *e, void *ctx)
 	TRY(emit_again(e, em, &ev));
 	e->part = NULL;
 	e->copied = false;
+	if (e->explain != NULL)
+		buf_printf(e->explain, "%.*s of %.*s, id \"%.*s\"\n",
+		    SLICE_ARG(em->type), SLICE_ARG(ev.subject), SLICE_ARG(id));
 	TRY(run_data(e, em));
 	ev.data = slice_of(e->out + at, e->out_n - at);
 	/* what was copied may nest deeper here than it did in the input */
@@ -525,6 +530,8 @@ run_when(struct eval *e, bool *go)
 	e->part = "when";
 	TRY(run_true(e, p->when, go));
 	run_hit(e, p->when_point + (*go ? 0 : 1));
+	if (e->explain != NULL)
+		explain_when(e, p->when, *go);
 	return ERR_OK;
 }
 

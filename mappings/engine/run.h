@@ -52,6 +52,8 @@ struct eval {
 
 	uint32_t steps;
 	uint32_t *hits;
+	struct buf *explain; /* NULL: nobody asks */
+	const char *layer;   /* of the last row looked up */
 
 	/* where we are, for messages */
 	const struct emit *emit;
@@ -196,6 +198,14 @@ enum err fail_steps(struct eval *e, const struct expr *x);
 /* Makes result.text, path, where. */
 void fail_tell(struct eval *e);
 void fail_clear(struct eval *e);
+/* "order.placed: lines[2].sku" */
+void fail_path(const struct eval *e, struct buf *b);
+
+/* ---- explain.c: called only while e->explain is set ---- */
+
+/* v = NULL: the field was left out. */
+void explain_value(struct eval *e, const struct expr *x, const struct val *v);
+void explain_when(struct eval *e, const struct expr *x, bool yes);
 
 static inline enum err
 run_step(struct eval *e, const struct expr *x, uint32_t n)

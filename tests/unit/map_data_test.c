@@ -669,7 +669,55 @@ T(coverage)
 	CHECK(fields == 13 && rows == 11);
 }
 
+T(explain)
+{
+	const struct mapping *m = try_load(HEAD
+	    "when: id > 1\n"
+	    "tables: {k: {unmatched: {row: other}, rows: {paid: done}}}\n"
+	    "let:\n  twice: n * 2\n" EMIT
+	    "    data:\n      a: lookup(k, st)\n      b: o ?? 'none'\n"
+	    "      c?: addr.zip\n      d:\n        e: if(id = 7, twice, n)\n"
+	    "      f:\n        each: l in lines\n        when: l.qty > 2\n"
+	    "        item: l.name\n      g: sum(l.net for l in lines)\n"
+	    "      h: lookup(k, s)\n");
+	struct buf why;
+
+	CHECK(m != NULL);
+	if (m == NULL) {
+		fprintf(stderr, "%s", try_said);
+		return;
+	}
+	try_run(m, NULL);
+	buf_init(&why, 1 << 16);
+	eval_explain(try_eval, &why);
+	CHECK(try_run(m, NULL)->verdict == EVAL_OK);
+	eval_explain(try_eval, NULL);
+	snprintf(try_said, sizeof(try_said), "%s", buf_cstr(&why));
+	buf_fini(&why);
+	SAYS("when: when is true <- id > 1 (m.map.yaml:3:7)\n");
+	SAYS("t.out of k:1, id \"x\"\n");
+	SAYS("t.out: a: 'done' <- lookup(k, st) (m.map.yaml:12:10)\n"
+	     "  st = 'paid'\n  table k, row 'paid' = 'done' (pack)\n");
+	SAYS("t.out: b: 'none' <- o ?? 'none' (m.map.yaml:13:10)\n"
+	     "  o is missing: default 'none'\n");
+	SAYS("t.out: c: left out <- addr.zip (m.map.yaml:14:11)\n"
+	     "  addr.zip = missing\n");
+	SAYS("t.out: d.e: 25.00 <- if(id = 7, twice, n) (m.map.yaml:16:12)\n"
+	     "  id = 7 is true\n"
+	     "  twice = 25.00 <- n * 2 (line 6)\n    n = 12.50\n");
+	SAYS("t.out: f: when is false <- l.qty > 2 (m.map.yaml:19:15)\n"
+	     "  l.qty = 2\n");
+	SAYS("t.out: f[1]: 'Bag' <- l.name");
+	SAYS("t.out: g: 24.50 <- sum(l.net for l in lines)");
+	SAYS("  lines = a list of 3\n");
+	SAYS("table k, row 'text' = 'other' (no row; unmatched)\n");
+	/* nobody asks: nothing is written down */
+	try_run(m, NULL);
+	CHECK(try_result->verdict == EVAL_OK);
+}
+
 T_MAIN(try_begin(); T_RUN(fields) T_RUN(maps) T_RUN(lists) T_RUN(many_items)
 	   T_RUN(out) T_RUN(lets) T_RUN(when) T_RUN(tables) T_RUN(layers)
 	       T_RUN(table_faults) T_RUN(joins) T_RUN(ids) T_RUN(subject_by_ref)
-		   T_RUN(checks) T_RUN(settings) T_RUN(coverage) try_end())
+		   T_RUN(checks) T_RUN(settings) T_RUN(coverage) T_RUN(explain)
+		       try_end())
