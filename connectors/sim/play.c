@@ -120,14 +120,12 @@ static void
 lane_finish(struct lane *l)
 {
 	struct run *run = l->run;
-	const char *status = NULL;
 	struct totals t;
 	const struct step *best = NULL;
 
 	buf_str(&l->log, l->logged ? "]}\n" : "}\n");
 	if (run->o->log != NULL && buf_check(&l->log) == ERR_OK)
 		(void)fwrite(l->log.p, 1, l->log.n, run->o->log);
-	(void)status;
 	for (size_t i = 0; i < l->script.n; i++) {
 		const struct step *st = &l->script.steps[i];
 
@@ -138,6 +136,9 @@ lane_finish(struct lane *l)
 		order_totals(&best->order, &t);
 		run->r->gross += t.gross;
 		run->r->vat += t.vat;
+		if (strcmp(best->status, "cancelled") != 0)
+			run->r->open[l->script.fate] +=
+			    t.gross - l->script.captured;
 	}
 	run->r->captured += l->script.captured;
 	run->r->fates[l->script.fate]++;
@@ -447,11 +448,16 @@ play_print(FILE *out, const struct actors *a, const struct play_report *r)
 	fprintf(out, "\n%lld orders in %lld.%01lld s\n", (long long)r->orders,
 	    (long long)(r->ns / NS_PER_SEC),
 	    (long long)(r->ns / (NS_PER_SEC / 10) % 10));
-	for (int f = 0; f < FATE_COUNT; f++)
-		if (r->fates[f] > 0)
-			fprintf(out, "%8llu  %s\n",
-			    (unsigned long long)r->fates[f],
-			    fate_text((enum fate)f));
+	for (int f = 0; f < FATE_COUNT; f++) {
+		if (r->fates[f] == 0)
+			continue;
+		fprintf(out, "%8llu  %s", (unsigned long long)r->fates[f],
+		    fate_text((enum fate)f));
+		if (r->open[f] != 0)
+			fprintf(out, " (%s EUR still open)",
+			    cents_text(r->open[f], text));
+		fputc('\n', out);
+	}
 	fprintf(out, "ordered %s", cents_text(r->gross, text));
 	fprintf(out, " EUR (VAT %s)", cents_text(r->vat, text));
 	fprintf(out, ", paid %s EUR\n", cents_text(r->captured, text));

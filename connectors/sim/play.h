@@ -35,6 +35,7 @@ struct play_counts {
 struct play_report {
 	int64_t orders;
 	uint64_t fates[FATE_COUNT];
+	int64_t open[FATE_COUNT];     /* cents ordered and not paid, by fate */
 	int64_t gross, vat, captured; /* cents, of the orders' final state */
 	struct play_counts all, *of;  /* of[i]: actor i */
 	int64_t ns;
