@@ -417,15 +417,29 @@ apply_action(struct daemon *d, struct slice body)
 
 /* ---- a whole PUB ---- */
 
+/* record_next() without looking into the body: before check() for its kind
+ * alone, after check() because that looked. */
+static bool
+next_again(struct mp_in *in, enum record_kind *kind, struct slice *body)
+{
+	struct mp m;
+
+	if (in->p == in->end || mp_next(in, &m) != ERR_OK ||
+	    m.type != MP_ARRAY || m.count != 2 || mp_next(in, &m) != ERR_OK ||
+	    m.type != MP_INT || mp_value(in, body) != ERR_OK)
+		return false;
+	*kind = (enum record_kind)m.i;
+	return true;
+}
+
 bool
 accept_is_vital(const struct pub *p)
 {
 	struct mp_in in = mp_in(bus_part(&p->msg, 3));
 	enum record_kind kind;
 	struct slice body;
-	enum err e;
 
-	while (record_next(&in, &kind, &body, &e))
+	while (next_again(&in, &kind, &body))
 		if (kind != REC_EVENT)
 			return true;
 	return false;
@@ -483,9 +497,9 @@ accept_apply(struct daemon *d, const struct pub *p)
 	struct mp_in in = mp_in(bus_part(&p->msg, 3));
 	enum record_kind kind;
 	struct slice body;
-	enum err e;
+	enum err e = ERR_OK;
 
-	while (record_next(&in, &kind, &body, &e)) {
+	while (next_again(&in, &kind, &body)) {
 		switch (kind) {
 		case REC_EVENT:
 			e = apply_event(d, body);
