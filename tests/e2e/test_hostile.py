@@ -1,0 +1,146 @@
+"""Peers that mean no good, or are broken: what they send costs the broker little, and
+others are served."""
+import os
+import random
+import socket
+import threading
+import time
+
+import pytest
+import toybroker
+import zmq
+from harness import until
+from toybroker import order
+from vyclient import Client, No, pack
+
+RSS_LIMIT = 160         # MiB, with four peers that flood
+
+
+@pytest.fixture
+def broker(tmp_path):
+    b = toybroker.Broker(tmp_path).start()
+    yield b
+    b.close()
+
+
+def rss(b):
+    with open(f'/proc/{b.process.pid}/status') as f:
+        return int(next(x for x in f if x.startswith('VmRSS')).split()[1]) // 1024
+
+
+def flood(address, frames, stop):
+    """Send without ever reading."""
+    s = zmq.Context.instance().socket(zmq.DEALER)
+    s.setsockopt(zmq.LINGER, 0)
+    s.setsockopt(zmq.SNDHWM, 10)
+    s.connect(address)
+    s.send_multipart([b'VY1HELLO', pack({'v': 1, 'name': 'flood', 'role': 'operator'})])
+    while not stop.is_set():
+        try:
+            s.send_multipart(frames, zmq.DONTWAIT)
+        except zmq.Again:
+            time.sleep(0.001)
+    s.close()
+
+
+@pytest.mark.parametrize('frames', [
+    [b'VY1PUB', pack({'n': 1, 'count': 1}), os.urandom(250 * 1024)],
+    [b'VY1PUB', pack({'n': 1, 'count': 1}), pack([1, {'id': 'x' * 900_000}])],
+    [b'VY1ASK', pack({'id': 1}), pack({'query': 'status'})],
+    [b'VY1NOPE', b'\x80'],
+    [b'VY1PING', pack({'report': {str(i): i for i in range(64)}})],
+], ids=['noise', 'large', 'ask', 'verb', 'ping'])
+def test_four_that_flood_and_do_not_read(broker, frames):
+    stop = threading.Event()
+    threads = [threading.Thread(target=flood, args=(broker.bus, frames, stop)) for _ in range(4)]
+    for t in threads:
+        t.start()
+    most = 0
+    try:
+        c = broker.client('shop', 'connector')
+        end = time.monotonic() + 3
+        n = 0
+        while time.monotonic() < end:
+            c.publish(order(n), seconds=20)
+            n += 1
+            most = max(most, rss(broker))
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+    print(f'{n} orders beside it, at most {most} MiB')
+    assert n > 5 and most < RSS_LIMIT * (3 if 'address' in os.environ.get('VAYLA_BUILD', '') else 1)
+
+
+def test_more_sessions_than_there_may_be(broker):
+    clients = []
+    refused = 0
+    for i in range(270):
+        c = Client(broker.bus, f'c{i}', 'operator')
+        clients.append(c)
+        try:
+            c.hello()
+        except No as no:
+            assert no.code == 'BUSY'
+            refused += 1
+    assert refused == 270 - 256
+    for c in clients[:20]:
+        c.bye()
+    late = broker.client('late', 'operator')
+    assert late.ping()
+    for c in clients:
+        c.close()
+
+
+def test_half_a_handshake_and_noise_on_the_socket(broker):
+    path = broker.bus[len('ipc://'):]
+    noise = []
+    rng = random.Random(3)
+    for i in range(50):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(path)
+        s.sendall(rng.randbytes(rng.randrange(1, 300)) if i % 2 else b'\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03')
+        noise.append(s)
+    c = broker.client('shop', 'connector')
+    c.publish(order(1))
+    for s in noise:
+        s.close()
+
+
+def test_a_frame_beyond_the_limit_ends_the_connection_only(broker):
+    c = broker.client('shop', 'connector')
+    c.socket.send_multipart([b'VY1PUB', pack({'n': 1, 'count': 1}), b'\x00' * 3_000_000])
+    d = broker.client('shop', 'connector')
+    d.publish(order(1))
+    # several records together may be 256 KiB; one alone 1 MiB
+    with pytest.raises(No) as no:
+        d.publish(*[order(i, ref='x' * 100_000) for i in range(2, 6)])
+    assert no.value.code == 'LIMIT'
+    d.publish(order(9, ref='x' * 1_000_000))
+    with pytest.raises(No) as no:
+        d.publish(order(10, ref='x' * (1024 * 1024)))
+    assert no.value.code == 'LIMIT'
+
+
+def test_deep_and_wide_data(broker):
+    c = broker.client('shop', 'connector')
+    deep = value = {}
+    for _ in range(80):
+        value['a'] = {}
+        value = value['a']
+    for data in (deep, {str(i): i for i in range(5000)}):
+        with pytest.raises(No) as no:
+            c.publish([1, {**order(1)[1], 'data': data}])
+        assert no.value.cls == 'REJECT'
+    c.publish(order(1))
+
+
+def test_a_peer_that_comes_and_goes(broker):
+    for i in range(200):
+        c = Client(broker.bus, 'shop', 'connector')
+        c.hello()
+        c.post(order(i))
+        c.close()
+    op = broker.client('cli', 'operator')
+    until(lambda: op.ask('status')['counts']['events'] > 0)
+    until(lambda: len(op.ask('status')['sessions']) <= 2, 40)
