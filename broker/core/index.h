@@ -122,6 +122,9 @@ void index_view_free(struct index_view *v);
  * behind its kind and system ("1042" finds order:shop/1042). */
 enum err index_view_find(struct index_view *v, struct slice word,
     struct arena *a, struct slice **subjects, size_t *n) MUST_CHECK;
+/* The subject that has this ref, written as it is stored; ERR_NOTFOUND. */
+enum err index_view_ref(struct index_view *v, struct slice ref, struct arena *a,
+    struct slice *subject) MUST_CHECK;
 /* Sequences of all records about a subject: its events, and the SETTLE, ACTION
  * and TIMER records about those; ascending; at most max. */
 enum err index_view_timeline(struct index_view *v, struct slice subject,

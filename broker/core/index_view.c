@@ -133,6 +133,30 @@ index_view_find(struct index_view *v, struct slice word, struct arena *a,
 	return ERR_OK;
 }
 
+enum err
+index_view_ref(struct index_view *v, struct slice ref, struct arena *a,
+    struct slice *subject)
+{
+	sqlite3_stmt *s = idb_stmt(&v->db, Q_FIND_REF);
+	enum err e = ERR_OK;
+	int rc;
+
+	if (s == NULL)
+		return ERR_CORRUPT;
+	idb_text(s, 1, name_last(ref));
+	idb_text(s, 2, name_head(ref));
+	rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW)
+		e = arena_copy(a, idb_column(s, 0), subject);
+	else if (rc == SQLITE_DONE)
+		e = err_note(
+		    ERR_NOTFOUND, "%.*s names no subject", SLICE_ARG(ref));
+	else
+		e = idb_failed(&v->db, s);
+	sqlite3_reset(s);
+	return e;
+}
+
 /* ---- the rest ---- */
 
 enum err

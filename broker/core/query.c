@@ -4,6 +4,7 @@
  * the canonical types alone (query_money.c).
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "broker/core/query.h"
 #include "broker/core/query_money.h"
@@ -234,12 +235,34 @@ put_record(struct query *q, const struct log_record *rec, bool with_data,
 	return buf_check(out);
 }
 
+/* A subject that is another's part (a parcel of an order: a ref of the order
+ * names it) stands for the whole: its timeline holds the part's. */
+static enum err
+whole_of(struct query *q, struct slice *subject, struct arena *a)
+{
+	struct slice whole;
+	enum err e = index_view_ref(q->view, *subject, a, &whole);
+
+	if (e == ERR_OK)
+		*subject = whole;
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+static bool
+listed(const struct slice *list, size_t n, struct slice s)
+{
+	for (size_t i = 0; i < n; i++)
+		if (slice_eq(list[i], s))
+			return true;
+	return false;
+}
+
 enum err
 query_find(struct query *q, struct slice word, struct buf *out)
 {
 	struct arena a;
-	struct slice *subjects;
-	size_t n;
+	struct slice *subjects = NULL;
+	size_t n = 0, kept = 0;
 	enum err e;
 
 	arena_init(&a, 1024 * 1024);
@@ -248,9 +271,14 @@ query_find(struct query *q, struct slice word, struct buf *out)
 		n = 0;
 		e = ERR_OK;
 	}
+	for (size_t i = 0; e == ERR_OK && i < n; i++) {
+		e = whole_of(q, &subjects[i], &a);
+		if (e == ERR_OK && !listed(subjects, kept, subjects[i]))
+			subjects[kept++] = subjects[i];
+	}
 	if (e == ERR_OK) {
-		mp_put_array(out, (uint32_t)n);
-		for (size_t i = 0; i < n; i++)
+		mp_put_array(out, (uint32_t)kept);
+		for (size_t i = 0; i < kept; i++)
 			mp_put_str(out, subjects[i]);
 		e = buf_check(out);
 	}
@@ -336,15 +364,14 @@ query_open(struct query *q, struct slice sub, uint64_t after, size_t max,
 	return e;
 }
 
-/* The open items among a timeline's events: a subject's open work. */
+/* Append the open items of one subject to a list. */
 static enum err
-put_open_of(
-    struct query *q, struct slice subject, struct arena *a, struct buf *out)
+put_open_of(struct query *q, struct slice subject, struct arena *a,
+    struct buf *out, uint32_t *count)
 {
 	struct open_item *items;
-	size_t n = 0, mark = mp_open(out);
-	uint32_t count = 0;
 	uint64_t after = 0;
+	size_t n = 0;
 	enum err e;
 
 	for (size_t seen = 0; seen < QUERY_RECORDS; seen += n) {
@@ -356,13 +383,12 @@ put_open_of(
 			e = put_item(q, &items[i], out);
 			if (e != ERR_OK)
 				return e;
-			count++;
+			(*count)++;
 			after = items[i].seq;
 		}
 		if (n < 256)
 			break;
 	}
-	mp_close_array(out, mark, count);
 	return buf_check(out);
 }
 
@@ -395,67 +421,123 @@ note_refs(struct ref_list *refs, const struct log_record *rec, struct arena *a)
 	return err;
 }
 
-enum err
-query_timeline(
-    struct query *q, struct slice subject, bool unmask, struct buf *out)
+/* What a timeline is made of: the subject, and those that are parts of it. */
+struct timeline {
+	struct slice subjects[1 + 256]; /* the subject itself first */
+	size_t subjects_n;
+	uint64_t seqs[QUERY_RECORDS];
+	size_t n;
+	struct ref_list refs;
+};
+
+static int
+by_seq(const void *a, const void *b)
 {
-	struct ref_list *refs = NULL;
-	struct money money;
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Add a subject's records; *n says how many there were. */
+static enum err
+add_records(
+    struct query *q, struct slice subject, struct timeline *t, size_t *n)
+{
+	enum err e = index_view_timeline(
+	    q->view, subject, t->seqs + t->n, QUERY_RECORDS - t->n, n);
+
+	if (e == ERR_OK && *n > 0) {
+		t->n += *n;
+		t->subjects[t->subjects_n++] = subject;
+	}
+	return e;
+}
+
+/*
+ * A ref that is a subject with records of its own is a part: the parcels of an
+ * order, by whichever of the two was known first. One level: parts of parts are
+ * not looked for. A record about two of them stands once.
+ */
+static enum err
+gather(
+    struct query *q, struct slice subject, struct timeline *t, struct arena *a)
+{
 	struct log_record rec;
-	uint64_t *seqs = NULL;
-	struct arena a;
-	size_t n = 0, mark;
-	uint32_t keys = 4, count = 0;
+	size_t n, own, kept = 0;
+	enum err e = add_records(q, subject, t, &own);
+
+	if (e == ERR_OK && own == 0)
+		return err_note(ERR_NOTFOUND, "nothing is known of %.*s",
+		    SLICE_ARG(subject));
+	for (size_t i = 0; e == ERR_OK && i < own; i++) {
+		e = log_read(q->reader, t->seqs[i], &rec);
+		if (e == ERR_OK)
+			e = note_refs(&t->refs, &rec, a);
+	}
+	for (size_t i = 0; e == ERR_OK && i < t->refs.n; i++)
+		if (!slice_eq(t->refs.all[i], subject))
+			e = add_records(q, t->refs.all[i], t, &n);
+	if (e != ERR_OK || t->subjects_n == 1)
+		return e;
+	qsort(t->seqs, t->n, sizeof(t->seqs[0]), by_seq);
+	for (size_t i = 0; i < t->n; i++)
+		if (kept == 0 || t->seqs[kept - 1] != t->seqs[i])
+			t->seqs[kept++] = t->seqs[i];
+	t->n = kept;
+	return ERR_OK;
+}
+
+static enum err
+put_timeline(struct query *q, const struct timeline *t, bool unmask,
+    struct arena *a, struct buf *out)
+{
+	size_t mark = mp_open(out), list;
+	struct log_record rec;
+	struct money money;
+	uint32_t keys = 4, open = 0;
 	enum err e = ERR_OK;
 
-	arena_init(&a, QUERY_MAX);
 	money_init(&money);
-	seqs = arena_alloc(&a, QUERY_RECORDS * sizeof(*seqs));
-	refs = arena_alloc(&a, sizeof(*refs));
-	if (seqs == NULL || refs == NULL)
-		e = ERR_NOMEM;
-	if (e == ERR_OK)
-		e = index_view_timeline(
-		    q->view, subject, seqs, QUERY_RECORDS, &n);
-	if (e == ERR_OK && n == 0)
-		e = err_note(ERR_NOTFOUND, "nothing is known of %.*s",
-		    SLICE_ARG(subject));
-	if (e != ERR_OK)
-		goto out;
-	mark = mp_open(out);
 	mp_put_cstr(out, "subject");
-	mp_put_str(out, subject);
+	mp_put_str(out, t->subjects[0]);
 	mp_put_cstr(out, "records");
-	{
-		size_t list = mp_open(out);
-
-		for (size_t i = 0; e == ERR_OK && i < n; i++) {
-			e = log_read(q->reader, seqs[i], &rec);
-			if (e == ERR_OK)
-				e = note_refs(refs, &rec, &a);
-			if (e == ERR_OK)
-				e = put_record(
-				    q, &rec, true, unmask, &money, out);
-			count++;
-		}
-		mp_close_array(out, list, count);
+	mp_put_array(out, (uint32_t)t->n);
+	for (size_t i = 0; e == ERR_OK && i < t->n; i++) {
+		e = log_read(q->reader, t->seqs[i], &rec);
+		if (e == ERR_OK)
+			e = put_record(q, &rec, true, unmask, &money, out);
 	}
 	mp_put_cstr(out, "refs");
-	mp_put_array(out, (uint32_t)refs->n);
-	for (size_t i = 0; i < refs->n; i++)
-		mp_put_str(out, refs->all[i]);
+	mp_put_array(out, (uint32_t)t->refs.n);
+	for (size_t i = 0; i < t->refs.n; i++)
+		mp_put_str(out, t->refs.all[i]);
 	mp_put_cstr(out, "open");
-	if (e == ERR_OK)
-		e = put_open_of(q, subject, &a, out);
+	list = mp_open(out);
+	for (size_t i = 0; e == ERR_OK && i < t->subjects_n; i++)
+		e = put_open_of(q, t->subjects[i], a, out, &open);
+	mp_close_array(out, list, open);
 	if (e == ERR_OK && money_any(&money)) {
 		mp_put_cstr(out, "money");
 		money_put(&money, out);
 		keys++;
 	}
 	mp_close_map(out, mark, keys);
+	return e == ERR_OK ? buf_check(out) : e;
+}
+
+enum err
+query_timeline(
+    struct query *q, struct slice subject, bool unmask, struct buf *out)
+{
+	struct timeline *t;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, QUERY_MAX);
+	t = arena_alloc(&a, sizeof(*t));
+	e = t != NULL ? gather(q, subject, t, &a) : ERR_NOMEM;
 	if (e == ERR_OK)
-		e = buf_check(out);
-out:
+		e = put_timeline(q, t, unmask, &a, out);
 	arena_fini(&a);
 	return e;
 }

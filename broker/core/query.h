@@ -23,13 +23,15 @@ struct query {
 #define QUERY_MAX (16 * 1024 * 1024) /* bytes of an answer */
 #define QUERY_RECORDS 5000	     /* of one timeline */
 
-/* [subject, ...] that a word may mean; empty when none. */
+/* [subject, ...] that a word may mean; empty when none. In place of a subject
+ * that another's ref names (a parcel of an order) stands that other. */
 enum err query_find(
     struct query *q, struct slice word, struct buf *out) MUST_CHECK;
 
 /*
  * {subject, refs: [text], records: [record ...], open: [item ...],
  *  money: {currency, ordered, credited, captured, refunded, open, reason}}
+ * Of the subject, and of those that its refs name (an order's parcels).
  * money stands there when the subject has an order or a payment: ordered =
  * lines + shipping + fees - discounts with VAT (the order's own total), open =
  * ordered - credited - captured + refunded, reason says why it is not zero.
