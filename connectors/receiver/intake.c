@@ -193,6 +193,61 @@ decode_params(struct job *j, const struct params *p, enum recipe_place place)
 }
 
 static bool
+holds_json(const struct door *d, struct slice name)
+{
+	for (size_t i = 0; i < d->json_n; i++)
+		if (slice_eq(d->json[i], name))
+			return true;
+	return false;
+}
+
+/* The door's `json:` fields become what their text says. */
+static bool
+decode_fields(struct job *j)
+{
+	struct buf *to = &j->event; /* not in use yet */
+	struct mp_in in = mp_in(buf_all(&j->data));
+	struct slice key, value;
+	struct mp head, text;
+	struct mp_in one;
+	uint32_t left;
+	enum err e = mp_next(&in, &head);
+
+	buf_reset(to);
+	left = e == ERR_OK ? head.count : 0;
+	mp_put_map(to, left);
+	for (; e == ERR_OK && left > 0; left--) {
+		e = mp_value(&in, &key);
+		if (e == ERR_OK)
+			e = mp_value(&in, &value);
+		if (e != ERR_OK)
+			break;
+		buf_slice(to, key);
+		one = mp_in(key);
+		e = mp_next(&one, &text);
+		if (e != ERR_OK || !holds_json(j->door, text.bytes)) {
+			buf_slice(to, value);
+			continue;
+		}
+		key = text.bytes;
+		one = mp_in(value);
+		e = mp_next(&one, &text);
+		if (e == ERR_OK)
+			e = json_to_mp(text.bytes, to, NULL);
+		if (e != ERR_OK && !passing(e))
+			return done(j, e == ERR_LIMIT ? OUT_UNFIT : OUT_BROKEN,
+			    "%.*s: %s", SLICE_ARG(key), err_last());
+	}
+	if (e == ERR_OK)
+		e = buf_check(to);
+	if (e != ERR_OK)
+		return ours(j, e);
+	buf_reset(&j->data);
+	buf_slice(&j->data, buf_all(to));
+	return true;
+}
+
+static bool
 decode(struct job *j)
 {
 	struct mp_in in;
@@ -220,6 +275,8 @@ decode(struct job *j)
 		return done(j, OUT_UNFIT, "%s", err_last());
 	if (e != ERR_OK)
 		return done(j, OUT_BROKEN, "broken JSON: %s", err_last());
+	if (j->door->json_n > 0 && !decode_fields(j))
+		return false;
 	in = mp_in(buf_all(&j->data));
 	e = mp_next(&in, &top);
 	if (e != ERR_OK)
@@ -349,9 +406,13 @@ take_items(struct job *j, const struct door_row *row)
 	in = mp_in(buf_all(&list));
 	if (e == ERR_OK)
 		e = mp_next(&in, &v);
-	if (e == ERR_OK && v.type != MP_ARRAY)
-		e = err_note(ERR_TYPE, "items: it is no list");
-	n = e == ERR_OK ? v.count : 0;
+	/* a map stands for a list of one */
+	if (e == ERR_OK && v.type == MP_MAP)
+		in = mp_in(buf_all(&list));
+	else if (e == ERR_OK && v.type != MP_ARRAY)
+		e = err_note(ERR_TYPE, "items: it is neither a list nor a map");
+	if (e == ERR_OK)
+		n = v.type == MP_MAP ? 1 : v.count;
 	for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
 		e = mp_value(&in, &item);
 		if (e == ERR_OK)

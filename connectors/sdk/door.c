@@ -219,12 +219,36 @@ load_path(struct loader *l, const struct yaml *y)
 		}
 }
 
+/* Fields of a form or a query whose text is JSON. */
+static void
+load_json(struct loader *l, const struct yaml *y)
+{
+	struct slice *names;
+
+	if (y == NULL || !yaml_want(&l->at, y, YAML_LIST, "json"))
+		return;
+	if (l->d->body == DOOR_JSON) {
+		fault(l->at.f, l->at.file, y,
+		    "json: names fields of a form or a query; a JSON body is "
+		    "decoded whole");
+		return;
+	}
+	names = arena_alloc(l->a, (y->count + 1) * sizeof(*names));
+	if (names == NULL) {
+		fault(l->at.f, l->at.file, y, "json: too many names");
+		return;
+	}
+	for (const struct yaml *c = y->child; c != NULL; c = c->next)
+		names[l->d->json_n++] = yaml_text(&l->at, c, "a field's name");
+	l->d->json = names;
+}
+
 static void
 load_door(struct loader *l, const struct yaml *node)
 {
 	static const char *const known[] = {"path", "method", "body",
-	    "max_body", "verify", "ignore", "items", "by", "rows", "event",
-	    "else", "answer", NULL};
+	    "max_body", "verify", "ignore", "json", "items", "by", "rows",
+	    "event", "else", "answer", NULL};
 	static const char *const bodies[] = {"json", "form", "query", NULL};
 	const struct yaml *body = yaml_get(node, "body");
 	const struct yaml *max = yaml_get(node, "max_body");
@@ -249,6 +273,7 @@ load_door(struct loader *l, const struct yaml *node)
 	else if (recipe_load(&d->verify, l->at.file, verify, l->p->settings_all,
 		     l->a, l->at.f) != ERR_OK)
 		d->verify = NULL; /* its faults are in f */
+	load_json(l, yaml_get(node, "json"));
 	d->ignore = formula(l, yaml_get(node, "ignore"),
 	    FORMULA_REQUEST | FORMULA_SETTINGS, NULL);
 	d->items = formula(l, yaml_get(node, "items"), EVENT_ROOTS, NULL);

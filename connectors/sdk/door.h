@@ -29,6 +29,8 @@ struct door {
 	size_t max_body;
 	const struct formula *ignore, *items, *by; /* or NULL */
 	const struct recipe *verify;
+	size_t json_n;		  /* of a form or a query: */
+	const struct slice *json; /* its fields that hold JSON */
 	size_t rows_n;
 	struct door_row *rows;
 	bool keep;	 /* a topic without a row is kept, not dropped */

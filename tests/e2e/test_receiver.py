@@ -37,6 +37,12 @@ receive:
     verify: {hmac: sha256, over: [{params: {from: form, each: value, join: "&"}}], field: hash, key: $settings.secret}
     event: {type: tester.thing, id: code, subject: "thing:{code}"}
     answer: {status: 202, type: application/json, body: '{"success":true}'}
+  - path: jsonform
+    body: form
+    json: [object]
+    items: object
+    verify: {hmac: sha256, over: [{params: {from: form, each: value, join: "&"}}], field: hash, key: $settings.secret}
+    event: {type: tester.thing, id: code, subject: "thing:{code}"}
   - path: timed
     verify:
       hmac: sha256
@@ -277,6 +283,28 @@ def test_the_address_is_the_one_that_senders_know(r):
     assert put('https://hooks.example.fi/v/in/test/url?x=%C3%A4', 'POST') == 401
     body = b'{"id":"7","at":"soon"}'
     assert put('https://hooks.example.fi/v/in/test/url?x=%C3%A4') == 422
+
+
+def test_a_form_with_json_inside(r):
+    def send(sent, text, **more):
+        fields = {'code': 'outer', 'sent': sent, 'object': text, **more}
+        fields['hash'] = sign.form_values(TEST, fields)
+        return to_test(r, 'jsonform', urllib.parse.urlencode(fields).encode(),
+                       type='application/x-www-form-urlencoded')
+    # what stands around the item is no part of the event: sent again, it is the same
+    assert send('1', '{"code":"7", "n": 1.50}')[0] == 200
+    assert send('2', '{"code":"7", "n": 1.50}')[0] == 200
+    assert r.ids() == ['7', '7']
+    first, again = [e['data'] for e in r.bus.events]
+    assert first == again == {'code': '7', 'n': msgpack.ExtType(68, b'1.50')}
+    assert send('3', '[{"code":"8"},{"code":"9"}]')[0] == 200
+    assert r.ids() == ['7', '7', '8', '9']
+    status, said = send('4', '{"code":"7",}')
+    assert status == 400 and said.startswith(b'broken: object: line 1'), said
+    assert send('5', '["code"]')[0] == 422     # its one item is no map
+    assert send('6', '"code"')[0] == 422       # neither a list nor a map
+    assert send('7', '[' * 80 + ']' * 80)[0] == 422
+    assert r.ids() == ['7', '7', '8', '9']
 
 
 def test_a_batch_is_taken_item_by_item(r):
