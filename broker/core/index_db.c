@@ -2,8 +2,9 @@
  * index_db - index.db: its tables, a connection's statements, what is loaded at
  * the start.
  *
- * Facts stand in generations of 2 million (those of the filters), so that the
- * pages a batch touches do not become more as the journal grows. A fact's row
+ * Facts stand in parts of half a million, each a quarter of a filter's
+ * generation, so that the pages a batch touches do not become more as the
+ * journal grows. A fact's row
  * is its hash and its sequence; what it says is read from the journal.
  * Rejected: rows that hold id and digest (three times the pages, all random).
  */
@@ -16,8 +17,8 @@
 static const char schema[] =
     "CREATE TABLE meta(k TEXT PRIMARY KEY, v ANY NOT NULL)"
     " STRICT, WITHOUT ROWID;"
-    "CREATE TABLE fact(gen INTEGER NOT NULL, h INTEGER NOT NULL,"
-    " seq INTEGER NOT NULL, PRIMARY KEY(gen, h, seq)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE fact(part INTEGER NOT NULL, h INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL, PRIMARY KEY(part, h, seq)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE at(last TEXT NOT NULL, head TEXT NOT NULL,"
     " type TEXT NOT NULL, seq INTEGER NOT NULL, fact INTEGER NOT NULL,"
     " withdrawn INTEGER NOT NULL, PRIMARY KEY(last, head, type, seq))"
@@ -55,7 +56,7 @@ _Static_assert(OPEN_WAIT == 2, "item_wait names the state");
 	"sub, seq, subject, settle, state, attempt, due, wait_type," \
 	" wait_key, wait_by_ref"
 static const char *const texts[STMT_COUNT] = {
-    [Q_FACT] = "SELECT seq FROM fact WHERE gen = ? AND h = ?"
+    [Q_FACT] = "SELECT seq FROM fact WHERE part = ? AND h = ?"
 	       " ORDER BY seq DESC",
     [Q_AT] = "SELECT seq, fact, withdrawn FROM at WHERE last = ? AND head = ?"
 	     " AND type = ? AND seq < ? ORDER BY seq DESC",
@@ -162,7 +163,7 @@ idb_open(struct idb *d, const char *path, enum idb_mode mode)
 			  "PRAGMA cache_size=-8192"
 			: "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
 			  "PRAGMA cache_size=-32768;"
-			  "PRAGMA wal_autocheckpoint=16384");
+			  "PRAGMA wal_autocheckpoint=65536");
 	if (e != ERR_OK)
 		idb_close(d);
 	return e;

@@ -188,6 +188,19 @@ slot_of(struct slice sealed)
 			 (uint32_t)sealed.p[3] << 24;
 }
 
+/* What is sealed names the slot of its subject. */
+static enum err
+fold_slot(struct index *ix, struct slice subject, struct slice sealed)
+{
+	uint32_t slot = slot_of(sealed);
+
+	if (slot == 0)
+		return ERR_OK;
+	if (slot > ix->slot_max)
+		ix->slot_max = slot;
+	return subject.n > 0 ? mt_add_slot(ix->active, subject, slot) : ERR_OK;
+}
+
 /* "books/ledger.payment-captured/1" without the version: which mapping it was
  * outlives its versions. */
 static struct slice
@@ -233,7 +246,6 @@ fold_event(struct index *ix, const struct log_record *rec)
 	    .proof = mt_hash2(&ix->seed, MT_PROOF, ev->source, ev->id),
 	    .subject = ev->subject,
 	    .type = ev->type,
-	    .slot = slot_of(ev->sealed),
 	    .revision = ev->revision,
 	    .withdrawn = ev->withdrawn,
 	};
@@ -242,9 +254,9 @@ fold_event(struct index *ix, const struct log_record *rec)
 	ix->counts.events++;
 	if (ev->revision <= 1)
 		ix->counts.facts++;
-	if (row.slot > ix->slot_max)
-		ix->slot_max = row.slot;
-	e = mt_add_event(ix->active, &row);
+	e = fold_slot(ix, ev->subject, ev->sealed);
+	if (e == ERR_OK)
+		e = mt_add_event(ix->active, &row);
 	for (size_t i = 0; i < ev->refs_n && e == ERR_OK; i++) {
 		struct mt_ref r = {ev->refs[i], ev->subject, rec->seq};
 
@@ -384,7 +396,7 @@ fold_settle(struct index *ix, const struct log_record *rec)
 {
 	struct settle s;
 	struct open_item it;
-	struct slice subject;
+	struct slice subject, excerpt;
 	struct was w;
 	uint8_t state;
 	bool map;
@@ -398,6 +410,10 @@ fold_settle(struct index *ix, const struct log_record *rec)
 		return e;
 	map = slice_starts(s.sub, SLICE_LIT(MAP));
 	state = state_after(&s);
+	if (s.effect.n > 0 && mp_get_bin(s.effect, "excerpt", &excerpt))
+		e = fold_slot(ix, w.it.subject, excerpt);
+	if (e != ERR_OK)
+		return e;
 	if (w.state == MT_GONE) {
 		/* Settled before, or a mapping's first trouble. */
 		if (!map || state == MT_GONE)

@@ -27,7 +27,10 @@
 #include "broker/core/index.h"
 #include "broker/core/memtable.h"
 
-#define INDEX_VERSION 1
+#define INDEX_VERSION 2
+/* Facts of one filter stand in so many parts, one behind the other in time: a
+ * batch touches the pages of one. */
+#define FACT_PARTS 4
 
 /* One connection with its statements, made when first used. */
 enum stmt {

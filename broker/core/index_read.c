@@ -57,7 +57,7 @@ fact_in_table(
 }
 
 static enum err
-fact_in_gen(struct index *ix, int gen, uint64_t h, struct slice source,
+fact_in_part(struct index *ix, int part, uint64_t h, struct slice source,
     struct slice id, struct known *out, bool *yes)
 {
 	sqlite3_stmt *s = idb_stmt(&ix->read, Q_FACT);
@@ -66,7 +66,7 @@ fact_in_gen(struct index *ix, int gen, uint64_t h, struct slice source,
 
 	if (s == NULL)
 		return ERR_CORRUPT;
-	sqlite3_bind_int64(s, 1, gen);
+	sqlite3_bind_int64(s, 1, part);
 	sqlite3_bind_int64(s, 2, (int64_t)h);
 	while (e == ERR_OK && !*yes && (rc = sqlite3_step(s)) == SQLITE_ROW)
 		e = is_fact(ix, (uint64_t)sqlite3_column_int64(s, 0), source,
@@ -91,8 +91,11 @@ index_fact(
 	      fact_in_table(ix->sealed, h, proof, out);
 	for (int g = bloom_newest(ix->bloom); g >= 0 && e == ERR_OK && !yes;
 	     g--)
-		if (bloom_has(ix->bloom, g, h))
-			e = fact_in_gen(ix, g, h, source, id, out, &yes);
+		for (int k = FACT_PARTS;
+		     k > 0 && e == ERR_OK && !yes && bloom_has(ix->bloom, g, h);
+		     k--)
+			e = fact_in_part(ix, g * FACT_PARTS + k - 1, h, source,
+			    id, out, &yes);
 	pthread_mutex_unlock(&ix->mu);
 	return e == ERR_OK && !yes ? err_note(ERR_NOTFOUND, "never seen") : e;
 }
@@ -265,7 +268,6 @@ slot_row(struct index *ix, struct slice subject, uint32_t *slot)
 enum err
 index_slot(struct index *ix, struct slice subject, uint32_t *slot)
 {
-	uint64_t h = mt_hash2(&ix->seed, MT_SUBJECT, subject, SLICE_EMPTY);
 	struct memtable *tables[2];
 	bool found = false;
 	enum err e = ERR_OK;
@@ -281,16 +283,11 @@ index_slot(struct index *ix, struct slice subject, uint32_t *slot)
 			e = ERR_OK;
 	}
 	for (int t = 0; t < 2 && !found && e == ERR_OK; t++) {
-		const struct memtable *m = tables[t];
-		uint32_t at = mt_find(m, h);
+		const struct mt_slot *v = mt_slot(tables[t], subject);
 
-		for (; at != MT_NONE; at = mt_older(m, at)) {
-			const struct mt_event *v = &m->event[m->post[at].ref];
-
-			if (slice_eq(v->subject, subject)) {
-				*slot = v->slot;
-				found = true;
-			}
+		if (v != NULL) {
+			*slot = v->slot;
+			found = true;
 		}
 	}
 	pthread_mutex_unlock(&ix->mu);

@@ -12,7 +12,7 @@
 static const struct {
 	const char *table, *columns;
 } tables[] = {
-    {"fact", "h, seq"}, /* where a generation ends is chance */
+    {"fact", "h, seq"}, /* where a part ends is chance */
     {"at", "last, head, type, seq, fact, withdrawn"},
     {"slot", "last, head, slot"},
     {"ref", "last, head, subject, seq"},
@@ -95,10 +95,10 @@ check_filters(struct check *c)
 	if (e == ERR_OK && rc != SQLITE_DONE)
 		e = idb_failed(&c->db, NULL);
 	if (e == ERR_OK &&
-	    sqlite3_prepare_v2(c->db.db, "SELECT gen, h FROM main.fact", -1, &s,
-		NULL) == SQLITE_OK)
+	    sqlite3_prepare_v2(c->db.db, "SELECT part, h FROM main.fact", -1,
+		&s, NULL) == SQLITE_OK)
 		while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
-			int gen = sqlite3_column_int(s, 0);
+			int gen = sqlite3_column_int(s, 0) / FACT_PARTS;
 
 			if (gen > bloom_newest(b) ||
 			    !bloom_has(

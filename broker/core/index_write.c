@@ -73,6 +73,17 @@ by_at(const void *a, const void *b, void *arg)
 }
 
 static int
+by_slot(const void *a, const void *b, void *arg)
+{
+	const struct place *x = a, *y = b;
+	const struct memtable *m = arg;
+
+	if (x->key != y->key)
+		return cmp_u64(x->key, y->key);
+	return cmp_names(m->slot[x->i].subject, m->slot[y->i].subject);
+}
+
+static int
 by_ref(const void *a, const void *b, void *arg)
 {
 	const struct place *x = a, *y = b;
@@ -99,12 +110,12 @@ struct rows {
 	enum stmt one, many;
 	int columns;
 	void (*bind)(sqlite3_stmt *s, int at, const struct memtable *m,
-	    const struct place *p, int gen);
+	    const struct place *p, int part);
 };
 
 static enum err
 write_rows(struct index *ix, const struct rows *r, const struct memtable *m,
-    const struct place *p, size_t n, int gen)
+    const struct place *p, size_t n, int part)
 {
 	struct idb *d = &ix->write;
 	sqlite3_stmt *one = idb_stmt(d, r->one), *many = idb_stmt(d, r->many);
@@ -114,11 +125,11 @@ write_rows(struct index *ix, const struct rows *r, const struct memtable *m,
 		return ERR_CORRUPT;
 	for (; n >= ROWS_AT_ONCE && e == ERR_OK; n -= ROWS_AT_ONCE) {
 		for (int k = 0; k < ROWS_AT_ONCE; k++)
-			r->bind(many, k * r->columns, m, p++, gen);
+			r->bind(many, k * r->columns, m, p++, part);
 		e = idb_run(d, many);
 	}
 	for (; n > 0 && e == ERR_OK; n--) {
-		r->bind(one, 0, m, p++, gen);
+		r->bind(one, 0, m, p++, part);
 		e = idb_run(d, one);
 	}
 	return e;
@@ -126,20 +137,20 @@ write_rows(struct index *ix, const struct rows *r, const struct memtable *m,
 
 static void
 bind_fact(sqlite3_stmt *s, int at, const struct memtable *m,
-    const struct place *p, int gen)
+    const struct place *p, int part)
 {
-	sqlite3_bind_int64(s, at + 1, gen);
+	sqlite3_bind_int64(s, at + 1, part);
 	sqlite3_bind_int64(s, at + 2, (int64_t)signed_order(p->key));
 	sqlite3_bind_int64(s, at + 3, (int64_t)(m->event[0].seq + p->i));
 }
 
 static void
 bind_at(sqlite3_stmt *s, int at, const struct memtable *m,
-    const struct place *p, int gen)
+    const struct place *p, int part)
 {
 	const struct mt_event *v = &m->event[p->i];
 
-	(void)gen;
+	(void)part;
 	idb_text(s, at + 1, name_last(v->subject));
 	idb_text(s, at + 2, name_head(v->subject));
 	idb_text(s, at + 3, v->type);
@@ -150,11 +161,11 @@ bind_at(sqlite3_stmt *s, int at, const struct memtable *m,
 
 static void
 bind_slot(sqlite3_stmt *s, int at, const struct memtable *m,
-    const struct place *p, int gen)
+    const struct place *p, int part)
 {
-	const struct mt_event *v = &m->event[p->i];
+	const struct mt_slot *v = &m->slot[p->i];
 
-	(void)gen;
+	(void)part;
 	idb_text(s, at + 1, name_last(v->subject));
 	idb_text(s, at + 2, name_head(v->subject));
 	sqlite3_bind_int64(s, at + 3, v->slot);
@@ -162,11 +173,11 @@ bind_slot(sqlite3_stmt *s, int at, const struct memtable *m,
 
 static void
 bind_ref(sqlite3_stmt *s, int at, const struct memtable *m,
-    const struct place *p, int gen)
+    const struct place *p, int part)
 {
 	const struct mt_ref *v = &m->ref[p->i];
 
-	(void)gen;
+	(void)part;
 	idb_text(s, at + 1, name_last(v->ref));
 	idb_text(s, at + 2, name_head(v->ref));
 	idb_text(s, at + 3, v->subject);
@@ -175,11 +186,11 @@ bind_ref(sqlite3_stmt *s, int at, const struct memtable *m,
 
 static void
 bind_dep(sqlite3_stmt *s, int at, const struct memtable *m,
-    const struct place *p, int gen)
+    const struct place *p, int part)
 {
 	const struct mt_dep *v = &m->dep[p->i];
 
-	(void)gen;
+	(void)part;
 	sqlite3_bind_int64(s, at + 1, (int64_t)v->read);
 	sqlite3_bind_int64(s, at + 2, (int64_t)v->input);
 	idb_text(s, at + 3, v->map);
@@ -187,9 +198,9 @@ bind_dep(sqlite3_stmt *s, int at, const struct memtable *m,
 
 static void
 bind_about(sqlite3_stmt *s, int at, const struct memtable *m,
-    const struct place *p, int gen)
+    const struct place *p, int part)
 {
-	(void)gen;
+	(void)part;
 	sqlite3_bind_int64(s, at + 1, (int64_t)m->about[p->i].event);
 	sqlite3_bind_int64(s, at + 2, (int64_t)m->about[p->i].seq);
 }
@@ -205,6 +216,9 @@ static enum err
 write_facts(struct index *ix, const struct memtable *m, struct place *p)
 {
 	enum err e = bloom_room(ix->bloom, 2 * m->event_n);
+	int part =
+	    bloom_newest(ix->bloom) * FACT_PARTS +
+	    (int)(bloom_count(ix->bloom) * FACT_PARTS / (BLOOM_HASHES + 1));
 
 	/* Hash and sequence lie in the place itself: in the order of hashes the
 	 * events would be met at random. */
@@ -214,10 +228,7 @@ write_facts(struct index *ix, const struct memtable *m, struct place *p)
 	qsort_r(p, m->event_n, sizeof(*p), by_key, NULL);
 	for (size_t i = 0; i < m->event_n && e == ERR_OK; i++)
 		e = bloom_add(ix->bloom, signed_order(p[i].key));
-	if (e != ERR_OK)
-		return e;
-	return write_rows(
-	    ix, &facts, m, p, m->event_n, bloom_newest(ix->bloom));
+	return e == ERR_OK ? write_rows(ix, &facts, m, p, m->event_n, part) : e;
 }
 
 static enum err
@@ -232,42 +243,30 @@ know_subject(struct index *ix, struct slice subject)
 static enum err
 write_at(struct index *ix, const struct memtable *m, struct place *p)
 {
-	struct place *s = malloc((m->event_n + 1) * sizeof(*s));
 	struct slice was = SLICE_EMPTY;
-	size_t n = 0, slot_n = 0;
-	bool has_slot = false;
 	enum err e = ERR_OK;
+	size_t n = 0;
 
-	if (s == NULL)
-		return err_note(ERR_NOMEM, "no memory to write the index");
 	for (uint32_t i = 0; i < m->event_n; i++)
 		if (m->event[i].subject.n > 0)
 			p[n++] = (struct place){
 			    prefix(name_last(m->event[i].subject)), i};
 	qsort_r(p, n, sizeof(*p), by_at, (void *)(uintptr_t)m);
-	for (size_t i = 0; i < n && e == ERR_OK; i++) {
-		const struct mt_event *v = &m->event[p[i].i];
-
-		if (!slice_eq(v->subject, was)) {
-			was = v->subject;
-			has_slot = false;
+	for (size_t i = 0; i < n && e == ERR_OK; i++)
+		if (!slice_eq(m->event[p[i].i].subject, was)) {
+			was = m->event[p[i].i].subject;
 			e = know_subject(ix, was);
 		}
-		if (v->slot == 0)
-			continue;
-		/* Of a subject the first, by sequence: it keeps that slot. */
-		if (!has_slot)
-			s[slot_n++] = p[i];
-		else if (v->seq < m->event[s[slot_n - 1].i].seq)
-			s[slot_n - 1] = p[i];
-		has_slot = true;
-	}
-	if (e == ERR_OK)
-		e = write_rows(ix, &ats, m, p, n, 0);
-	if (e == ERR_OK)
-		e = write_rows(ix, &slots, m, s, slot_n, 0);
-	free(s);
-	return e;
+	return e == ERR_OK ? write_rows(ix, &ats, m, p, n, 0) : e;
+}
+
+static enum err
+write_slots(struct index *ix, const struct memtable *m, struct place *p)
+{
+	for (uint32_t i = 0; i < m->slot_n; i++)
+		p[i] = (struct place){prefix(name_last(m->slot[i].subject)), i};
+	qsort_r(p, m->slot_n, sizeof(*p), by_slot, (void *)(uintptr_t)m);
+	return write_rows(ix, &slots, m, p, m->slot_n, 0);
 }
 
 static enum err
@@ -416,6 +415,8 @@ write_all(struct index *ix, const struct memtable *m, struct place *p)
 	if (e == ERR_OK)
 		e = write_at(ix, m, p);
 	if (e == ERR_OK)
+		e = write_slots(ix, m, p);
+	if (e == ERR_OK)
 		e = write_refs(ix, m, p);
 	if (e == ERR_OK)
 		e = write_deps(ix, m, p);
@@ -435,6 +436,7 @@ idb_flush(struct index *ix, struct memtable *m)
 	struct place *p;
 	enum err e;
 
+	most = m->slot_n > most ? m->slot_n : most;
 	most = m->ref_n > most ? m->ref_n : most;
 	most = m->dep_n > most ? m->dep_n : most;
 	most = m->about_n > most ? m->about_n : most;

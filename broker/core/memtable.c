@@ -71,6 +71,7 @@ mt_free(struct memtable *m)
 	free(m->post);
 	free(m->head);
 	free(m->event);
+	free(m->slot);
 	free(m->ref);
 	free(m->dep);
 	free(m->about);
@@ -86,7 +87,8 @@ mt_clear(struct memtable *m)
 	arena_reset(&m->arena);
 	if (m->head_n > 0)
 		memset(m->head, 0, m->head_n * sizeof(*m->head));
-	m->post_n = m->event_n = m->ref_n = m->dep_n = m->about_n = 0;
+	m->post_n = m->event_n = m->slot_n = m->ref_n = m->dep_n = m->about_n =
+	    0;
 	m->item_n = m->order_n = m->group_n = 0;
 	m->upto = 0;
 	m->records = 0;
@@ -192,45 +194,60 @@ copy(struct memtable *m, struct slice *s)
 	return s->n == 0 || arena_copy(&m->arena, *s, s) == ERR_OK;
 }
 
-/* The newest event here of that subject: its text need not be kept twice. */
-static const struct mt_event *
-same_subject(const struct memtable *m, uint64_t h, struct slice subject)
+const struct mt_slot *
+mt_slot(const struct memtable *m, struct slice subject)
 {
-	uint32_t at = mt_find(m, h);
+	uint32_t at;
 
-	if (at == MT_NONE ||
-	    !slice_eq(m->event[m->post[at].ref].subject, subject))
+	if (m == NULL)
 		return NULL;
-	return &m->event[m->post[at].ref];
+	at = mt_find(m, mt_hash2(m->seed, MT_SUBJECT, subject, SLICE_EMPTY));
+	for (; at != MT_NONE; at = mt_older(m, at)) {
+		const struct mt_slot *s = &m->slot[m->post[at].ref];
+
+		if (slice_eq(s->subject, subject))
+			return s;
+	}
+	return NULL;
+}
+
+enum err
+mt_add_slot(struct memtable *m, struct slice subject, uint32_t slot)
+{
+	struct mt_slot new = {subject, slot};
+
+	if (mt_slot(m, subject) != NULL)
+		return ERR_OK;
+	if (!room(&m->slot, m->slot_n, &m->slot_cap, sizeof(*m->slot)) ||
+	    !copy(m, &new.subject) ||
+	    !post(m, mt_hash2(m->seed, MT_SUBJECT, subject, SLICE_EMPTY),
+		m->slot_n))
+		return no_memory();
+	m->slot[m->slot_n++] = new;
+	return ERR_OK;
 }
 
 enum err
 mt_add_event(struct memtable *m, const struct mt_event *e)
 {
 	struct mt_event new = *e;
-	const struct mt_event *was;
-	uint64_t h;
+	const struct mt_slot *s = mt_slot(m, e->subject);
 
 	if (!room(&m->event, m->event_n, &m->event_cap, sizeof(*m->event)))
 		return no_memory();
-	h = mt_hash2(m->seed, MT_SUBJECT, e->subject, SLICE_EMPTY);
-	was = e->subject.n > 0 ? same_subject(m, h, e->subject) : NULL;
-	if (was != NULL)
-		new.subject = was->subject;
+	/* A subject's text need not be kept twice. */
+	if (s != NULL)
+		new.subject = s->subject;
 	else if (!copy(m, &new.subject))
 		return no_memory();
 	if (!copy(m, &new.type))
 		return no_memory();
 	m->event[m->event_n] = new;
-	if (!post(m, e->fact, m->event_n))
+	if (!post(m, e->fact, m->event_n) ||
+	    (e->subject.n > 0 &&
+		!post(m, mt_hash2(m->seed, MT_AT, e->subject, e->type),
+		    m->event_n)))
 		return no_memory();
-	if (e->subject.n > 0) {
-		if (!post(m, mt_hash2(m->seed, MT_AT, e->subject, e->type),
-			m->event_n))
-			return no_memory();
-		if (e->slot > 0 && was == NULL && !post(m, h, m->event_n))
-			return no_memory();
-	}
 	m->event_n++;
 	return ERR_OK;
 }

@@ -18,7 +18,7 @@
 enum mt_kind {
 	MT_FACT,    /* (source, id) -> event */
 	MT_AT,	    /* (subject, type) -> event */
-	MT_SUBJECT, /* subject -> event that has a slot */
+	MT_SUBJECT, /* subject -> slot */
 	MT_REF,	    /* ref -> ref */
 	MT_DEP,	    /* read sequence -> dep */
 	MT_ITEM,    /* (sub, seq) -> item */
@@ -45,10 +45,14 @@ struct mt_event {
 	uint64_t seq, fact;
 	uint64_t proof; /* another hash of (source, id): the two are exact */
 	struct slice subject, type;
-	uint32_t slot; /* 0: nothing sealed */
 	uint32_t revision;
 	bool withdrawn;
 	uint8_t digest[32];
+};
+
+struct mt_slot {
+	struct slice subject;
+	uint32_t slot;
 };
 
 struct mt_ref {
@@ -97,16 +101,17 @@ struct memtable {
 	struct posting *post;
 	uint32_t *head; /* by hash: newest posting + 1 */
 	struct mt_event *event;
+	struct mt_slot *slot;
 	struct mt_ref *ref;
 	struct mt_dep *dep;
 	struct mt_about *about;
 	struct mt_item *item;
 	uint32_t *order; /* born items, ascending by (seq, sub) */
 	struct mt_group *group;
-	size_t post_n, head_n, event_n, ref_n, dep_n, about_n, item_n, order_n,
-	    group_n;
-	size_t post_cap, event_cap, ref_cap, dep_cap, about_cap, item_cap,
-	    order_cap, group_cap;
+	size_t post_n, head_n, event_n, slot_n, ref_n, dep_n, about_n, item_n,
+	    order_n, group_n;
+	size_t post_cap, event_cap, slot_cap, ref_cap, dep_cap, about_cap,
+	    item_cap, order_cap, group_cap;
 
 	/* As they were when it was sealed; index_db.c writes them. */
 	struct index_counts counts;
@@ -129,6 +134,11 @@ bool mt_full(const struct memtable *m);
 
 /* All of these: ERR_NOMEM only. Slices are copied. */
 enum err mt_add_event(struct memtable *m, const struct mt_event *e) MUST_CHECK;
+/* The first slot of a subject stays. */
+enum err mt_add_slot(
+    struct memtable *m, struct slice subject, uint32_t slot) MUST_CHECK;
+/* NULL when none is known here. */
+const struct mt_slot *mt_slot(const struct memtable *m, struct slice subject);
 enum err mt_add_ref(struct memtable *m, const struct mt_ref *r) MUST_CHECK;
 enum err mt_add_dep(struct memtable *m, const struct mt_dep *d) MUST_CHECK;
 enum err mt_add_about(

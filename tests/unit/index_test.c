@@ -609,6 +609,38 @@ T(open_work)
 	room_fini(&r);
 }
 
+/* An excerpt sealed for a subject that has nothing else sealed. */
+T(slot_of_excerpt)
+{
+	struct settle s;
+	struct room r;
+	uint32_t slot;
+
+	room_init(&r);
+	event("a", "x.y", "sku:a");
+	ev.target = SLICE_LIT("books");
+	add_event(&r);
+	commit(&r);
+	settle_init(&s);
+	s.sub = SLICE_LIT("books");
+	s.seq = 1;
+	s.effect = SLICE_LIT("\x81\xa7"
+			     "excerpt\xc4\x06\x09\0\0\0ab");
+	settle_write(&r.body, &s);
+	add(&r, REC_SETTLE);
+	commit(&r);
+	for (int pass = 0; pass < 3; pass++) {
+		CHECK_OK(index_slot(r.ix, SLICE_LIT("sku:a"), &slot));
+		CHECK(slot == 9 && index_slot_max(r.ix) == 9);
+		if (pass == 0)
+			flush(&r);
+		room_close(&r);
+		check_verify(&r);
+		room_open(&r);
+	}
+	room_fini(&r);
+}
+
 /* ---- settings ---- */
 
 T(settings)
@@ -881,6 +913,6 @@ T(kill_anywhere)
 	tmp_free(dir);
 }
 
-T_MAIN(T_RUN(facts) T_RUN(dependents) T_RUN(open_work) T_RUN(settings)
-	T_RUN(views) T_RUN(rebuilt_when_unfit) T_RUN(bloom_never_denies)
-	    T_RUN(kill_anywhere))
+T_MAIN(T_RUN(facts) T_RUN(dependents) T_RUN(open_work) T_RUN(slot_of_excerpt)
+	T_RUN(settings) T_RUN(views) T_RUN(rebuilt_when_unfit)
+	    T_RUN(bloom_never_denies) T_RUN(kill_anywhere))
