@@ -66,7 +66,7 @@ load_auth(struct loader *l, const struct yaml *y)
 	w = yaml_word(&l->in.at, scheme, schemes, "scheme");
 	if (w < 0 || !yaml_known(&l->in.at, y, known[w], "this scheme of auth"))
 		return;
-	a->scheme = w + 1;
+	a->scheme = (enum auth_scheme)(w + 1);
 	switch (w) {
 	case 0:
 		a->user = need(l, y, "user", s, true);

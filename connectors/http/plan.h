@@ -17,14 +17,16 @@
 #define PLAN_POLLS 32
 #define PLAN_PAGES 1000 /* of one round of a poll, at the most */
 
+enum auth_scheme {
+	AUTH_NONE,
+	AUTH_BASIC,
+	AUTH_BEARER,
+	AUTH_HEADER,
+	AUTH_OAUTH2
+};
+
 struct plan_auth {
-	enum {
-		AUTH_NONE,
-		AUTH_BASIC,
-		AUTH_BEARER,
-		AUTH_HEADER,
-		AUTH_OAUTH2
-	} scheme;
+	enum auth_scheme scheme;
 	struct slice name;			 /* HEADER */
 	const struct formula *user, *password;	 /* BASIC; OAUTH2: id, secret */
 	const struct formula *token;		 /* BEARER, HEADER: value */

@@ -553,7 +553,9 @@ put_url(struct poll *p, struct buf *out)
 	mp_put_int(&in, p->page);
 	if (p->plan->cursored) {
 		mp_put_cstr(&in, "cursor");
-		mp_put_time(&in, p->base - p->plan->overlap_ns);
+		/* whole seconds: some take no fraction of one */
+		mp_put_time(&in,
+		    (p->base - p->plan->overlap_ns) / NS_PER_SEC * NS_PER_SEC);
 	}
 	env.in = buf_all(&in);
 	e = url_put(&p->plan->url, &env, &p->arena, out);

@@ -419,3 +419,269 @@ def test_oauth2_that_is_refused(make):
     c.far.say(401, {'error': 'invalid_client'})
     s = c.settled(c.send('far.stock', STOCK))
     assert s['verdict'] == 'defer' and 'id and secret' in s['text'] and not c.far.of('PUT')
+
+
+# ---- polling ----
+
+def iso(at):
+    return time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))
+
+
+class Things:
+    """A far side with a list of things, oldest change first, three to a page."""
+
+    def __init__(self, far, size=3, newest_first=False):
+        self.far, self.size, self.newest_first = far, size, newest_first
+        self.things, self.before = {}, lambda q: None
+        far.always = self.answer
+
+    def change(self, id, at=None, **more):
+        with self.far.lock:
+            self.things[id] = {'id': id, 'changed': iso(at if at is not None else time.time()), **more}
+
+    def answer(self, q):
+        a = self.before(q)
+        if a is not None:
+            return a
+        since, page = q['query']['since'].rstrip('Z'), int(q['query'].get('page', 1))
+        with self.far.lock:
+            found = sorted((t for t in self.things.values() if t['changed'] >= since), key=lambda t: (t['changed'], str(t['id'])),
+                           reverse=self.newest_first)
+        return Answer(200, {'things': found[(page - 1) * self.size:page * self.size]})
+
+
+def things_of(c):
+    """{(id, changed, v)} of what was published."""
+    return {(e['data']['id'], e['data']['changed'], e['data'].get('v')) for e in c.broker.events}
+
+
+def cursor_of(c):
+    try:
+        return json.loads((c.folder / 'data' / 'connectors' / 'far.json').read_text())['polls'].get('things')
+    except FileNotFoundError:
+        return None
+
+
+POLLS = without(PACK, 'send')
+
+
+@pytest.mark.parametrize('newest_first', [False, True])
+def test_polling_pages_and_the_cursor(make, newest_first):
+    c = make(POLLS)
+    t = Things(c.far, newest_first=newest_first)
+    now = time.time()
+    for n in range(20):
+        t.change(n, now - 2000 + 60 * n)
+    until(lambda: len(things_of(c)) == 20)
+    until(lambda: cursor_of(c) == iso(now - 2000 + 60 * 19) + 'Z')
+    event = next(e for e in c.broker.events if e['data']['id'] == 3)
+    assert event['type'] == 'far.thing' and event['subject'] == 'thing:3' and event['id'].startswith('3:')
+    t.change(3, v=2)
+    until(lambda: len(things_of(c)) == 21)
+    # asked again from before the cursor, and not from further back
+    until(lambda: cursor_of(c) >= iso(now))
+    n = len(c.far.asked)
+    until(lambda: len(c.far.asked) > n + 1)
+    since = c.far.asked[-1]['query']['since'].rstrip('Z')
+    assert iso(now - 12) <= since <= iso(time.time() - 9)
+
+
+def test_a_thing_of_the_same_second_is_not_missed(make):
+    c = make(POLLS)
+    t = Things(c.far)
+    now = time.time() - 500
+    for n in range(9):
+        t.change(n, now)
+    until(lambda: len(things_of(c)) == 9)
+    t.change(100, now)          # written later, with the same second
+    t.change(101, now - 9)      # and one that came late
+    until(lambda: len(things_of(c)) == 11)
+
+
+def test_what_changes_while_we_read_hides_nothing(make):
+    c = make(POLLS)
+    t = Things(c.far)
+    now = time.time()
+    for n in range(30):
+        t.change(n, now - 3000 + 60 * n)
+    asked = [0]
+
+    def meddle(q):
+        """Before each page but the first, the oldest moves to the end: all
+        others go one place forward."""
+        asked[0] += 1
+        if 1 < asked[0] < 12:
+            oldest = min(t.things.values(), key=lambda x: x['changed'])['id']
+            t.change(oldest, time.time(), v=asked[0])
+    t.before = meddle
+    until(lambda: {i for i, _, _ in things_of(c)} == set(range(30)))
+    until(lambda: {(x['id'], x['changed'], x.get('v')) for x in t.things.values()} <= things_of(c))
+
+
+def test_polling_with_crashes_and_a_bad_far_side_loses_nothing(make):
+    c = make(POLLS)
+    t = Things(c.far)
+    evil = [c.far.cut, lambda q: Answer(500), lambda q: Answer(200, b'<html>', type='text/html'), lambda q: Answer(429, {}, {'Retry-After': '1'}),
+            lambda q: Answer(200, {'things': 'none'}), lambda q: Answer(200, {})]
+    number = 0
+    for step in range(6):
+        for _ in range(8):
+            t.change(number, time.time() - 1, v=step)
+            number += 1
+        if step % 2:
+            c.far.then(evil[step])
+            c.broker.refuse = 1
+        n = len(c.far.asked)
+        until(lambda: len(c.far.asked) > n)
+        c.kill()
+        ahead = cursor_of(c)
+        seen = things_of(c)
+        if ahead:   # a cursor is never ahead of what the broker has
+            assert all((x['id'], x['changed'], x.get('v')) in seen for x in t.things.values() if x['changed'] + 'Z' < ahead)
+        c.start()
+    want = {(x['id'], x['changed'], x.get('v')) for x in t.things.values()}
+    until(lambda: want <= things_of(c), 60)
+    ids = {}
+    for e in c.broker.events:       # asked twice is told with the same id: the journal drops it
+        ids.setdefault(e['id'], e['data'])
+        assert ids[e['id']] == e['data']
+    assert len(ids) == len(want)
+
+
+def test_bad_items_and_refused_ones_hold_no_others(make):
+    c = make(POLLS)
+    t = Things(c.far, size=50)
+    t.change(1)
+    until(lambda: things_of(c))
+    bad = c.broker.events[0]['id']
+    with c.far.lock:
+        for n in range(2, 6):
+            t.things[n] = {'id': n, 'changed': iso(time.time()), 'v': 'x'}
+        t.things['odd'] = {'changed': iso(time.time()), 'id': None}
+    c.broker.denied.add(bad)
+    until(lambda: {i for i, _, _ in things_of(c)} >= {1, 2, 3, 4, 5})
+    assert 'left out' in c.log.read_text()
+
+
+def test_pages_by_link_stay_on_their_host(make):
+    c = make(POLLS.replace('pages: {param: page, size: 3}', 'pages: link'))
+    other = Far()
+    try:
+        def answer(q):
+            n = int(q['query'].get('at', 0))
+            to = f'{c.far.url}/things?at={n + 1}' if n < 3 else f'{other.url}/things'
+            return Answer(200, {'things': [{'id': n, 'changed': iso(time.time() - 10 + n)}]},
+                          {'Link': f'<{c.far.url}/first>; rel="first", <{to}>; rel="next"'})
+        c.far.always = answer
+        until(lambda: 'another host' in c.log.read_text())
+        assert not other.asked
+    finally:
+        other.stop()
+
+
+def test_polls_rest_without_a_url(make):
+    c = make(POLLS, url='https://127.0.0.1:1')
+    until(lambda: 'again in' in c.log.read_text())
+    config = json.loads(c.file.read_text())
+    del config['systems']['far']['url']
+    c.kill()
+    c.file.write_text(json.dumps(config))
+    c.start()
+    until(lambda: 'rests' in c.log.read_text())
+    until(lambda: c.broker.sessions == 2)
+
+
+# ---- a whole Vayla ----
+
+WHOLE = '''
+pack: far/1
+title: A shop for tests that is told its stock, and polled
+settings:
+  url:    {type: url, required: true}
+  secret: {type: text, secret: true, required: true}
+receive:
+  - verify: {token: $settings.secret, header: X-Token}
+    by: header('X-Topic')
+    rows:
+      thing: {type: far.thing, id: "{id}:{hash($in)}", subject: "thing:{id}"}
+poll:
+  - name: things
+    every: 1s
+    get: "/things?since={cursor}"
+    items: things
+    cursor: {field: changed, overlap: 10s, start: 1h}
+    pages: {param: page, size: 3}
+    as: thing
+'''
+
+
+def test_webhook_and_poll_of_one_fact_are_one_event(vayla, tmp_path):
+    from shop import request
+    far = Far()
+    try:
+        t = Things(far)
+        packs = write_pack(tmp_path / 'packs', WHOLE, {'far.thing': {'id': 'integer', 'changed': 'text', 'v?': 'integer'}})
+        v = vayla({'far': {'use': 'far', 'local': True, 'url': far.url, 'secret': 's3'}}, {'packs': packs})
+        v.start()
+        for n in range(20):
+            t.change(n, time.time() - 1)
+            if n % 2:
+                assert request(f'{v.url}/in/far', 'POST', json.dumps(t.things[n]).encode(), {
+                    'Content-Type': 'application/json', 'X-Token': 's3', 'X-Topic': 'thing'})[0] == 200
+            if n % 5 == 4:
+                v.kill('far')
+            if n == 12:
+                v.kill('broker')
+                until(lambda: 'broker' in v.pids())
+                until(lambda: request(f'{v.url}/readyz')[0] == 200)
+        until(lambda: v.status()['counts']['events'] == 20, 60, 0.2)
+        polled = len(far.asked)
+        until(lambda: len(far.asked) > polled + 2)
+        assert v.status()['counts']['events'] == 20
+        assert v.stop() == 0
+    finally:
+        far.stop()
+
+
+# ---- vayla check ----
+
+@pytest.mark.parametrize('old,new,said', [
+    ('put: "/products/{sku}"', 'putt: "/products/{sku}"', r'pack.yaml:\d+:5: .*putt.*"put"'),
+    ('put: "/products/{sku}"', 'put: "/products/{skuu}"', r'pack.yaml:11:22: .*skuu.*sku'),
+    ('put: "/products/{sku}"', 'put: "/products/{sku"', r'pack.yaml:11:\d+: the } that ends'),
+    ('put: "/products/{sku}"', 'put: "https://{sku}/x"', r'pack.yaml:11:\d+: a URL begins with'),
+    ('put: "/products/{sku}"', 'put: "/p?key={$settings.password}"', r'pack.yaml:11:\d+: .*password'),
+    ('{X-Event: "{$request.id}"}', '{Authorization: "x"}', r'pack.yaml:12:\d+: authorization .*`auth`'),
+    ('remote: id\n', 'remote: idd(\n', r'pack.yaml:16:\d+'),
+    ('answer: {type: far.product}', 'answer: {type: other.product}', r'pack.yaml:17:\d+: .*"far\."'),
+    ('answer: {type: far.product}', 'answer: {typ: far.product}', r'pack.yaml:17:\d+: .*typ.*"type"'),
+    ('{ok: $status = 404}}', '{okk: $status = 404}}', r'pack.yaml:18:\d+: .*okk.*"ok"'),
+    ('limits: {parallel: 4', 'limits: {paralel: 4', r'pack.yaml:8:\d+: .*paralel.*"parallel"'),
+    ('timeout: 1s', 'timeout: 1 s', r'pack.yaml:8:\d+: timeout: write a number'),
+    ('expect: text', 'expect: xml', r'pack.yaml:\d+:\d+: .*xml'),
+    ('every: 1s', 'evry: 1s', r'pack.yaml:\d+:5: .*evry.*"every"'),
+    ('pages: {param: page, size: 3}', 'pages: links', r'pack.yaml:\d+:\d+: .*links.*"link"'),
+    ('overlap: 10s', 'overlapp: 10s', r'pack.yaml:\d+:\d+: .*overlapp.*"overlap"'),
+    ('since={cursor}', 'since=1', r'pack.yaml:\d+:\d+: `get` does not ask since'),
+    ('event: {type: far.thing', 'event: {type: thing', r'pack.yaml:\d+:\d+: type: .*"far\."'),
+    ('limits:', 'auth: {scheme: basc}\nlimits:', r'pack.yaml:8:\d+: .*basc.*"basic"'),
+    ('limits:', 'auth: {scheme: bearer, tokn: "x"}\nlimits:', r'pack.yaml:8:\d+: .*tokn.*"token"'),
+    ('revised: send\n    spent', 'revised: reverse\n    spent', r'pack.yaml:14:\d+: .*not reversed'),
+])
+def test_check_finds_the_place(tmp_path, old, new, said):
+    assert old in PACK
+    packs = write_pack(tmp_path / 'packs', PACK.replace(old, new, 1))
+    file = tmp_path / 'vayla.yaml'
+    file.write_text(json.dumps({'broker': {'data': str(tmp_path / 'data'), 'packs': packs},
+                                'systems': {'far': {'use': 'far', 'url': 'https://far.example'}}}))
+    r = subprocess.run([str(PROGRAM), 'check', str(file)], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+    assert r.returncode == 2 and re.search(said, r.stderr), r.stderr
+
+
+def test_check_of_a_pack_that_is_fine(tmp_path):
+    packs = write_pack(tmp_path / 'packs')
+    file = tmp_path / 'vayla.yaml'
+    file.write_text(json.dumps({'broker': {'data': str(tmp_path / 'data'), 'packs': packs},
+                                'systems': {'far': {'use': 'far', 'url': 'https://far.example'}}}))
+    r = subprocess.run([str(PROGRAM), 'check', str(file)], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+    assert r.returncode == 0, r.stderr
