@@ -21,6 +21,33 @@ print_system(struct slice s)
 	putchar('\n');
 }
 
+/* What connectors count of themselves: "receiver: shop.stored 413, ...". */
+static void
+print_report(struct slice session)
+{
+	struct slice report, key, value;
+	struct mp_in in;
+	struct cmd_iter it;
+	struct mp n;
+	bool any = false;
+
+	if (!mp_get(session, "report", &report))
+		return;
+	for (it = cmd_map(report); cmd_pair(&it, &key, &value);) {
+		in = mp_in(value);
+		if (mp_next(&in, &n) != ERR_OK || n.type != MP_INT || n.i == 0)
+			continue;
+		if (any)
+			printf(", ");
+		else
+			printf("  %-14s ", cmd_text(session, "name"));
+		printf("%.*s %lld", SLICE_ARG(key), (long long)n.i);
+		any = true;
+	}
+	if (any)
+		putchar('\n');
+}
+
 int
 status_verb(int argc, char **argv)
 {
@@ -58,6 +85,10 @@ status_verb(int argc, char **argv)
 		if (mp_get(all, "systems", &v))
 			for (it = cmd_list(v); cmd_next(&it, &item);)
 				print_system(item);
+		puts("What connectors count");
+		if (mp_get(all, "sessions", &v))
+			for (it = cmd_list(v); cmd_next(&it, &item);)
+				print_report(item);
 	}
 	cmd_close(&c);
 	return e == ERR_OK ? EXIT_OK : cmd_fail(e);

@@ -80,7 +80,7 @@ def test_a_day(vayla, tmp_path):
     sent = sum(len(o['messages']) for o in orders)
     report = until(lambda: [s.get('report') for s in v.status()['sessions'] if s['role'] == 'receiver' and
                             s.get('report', {}).get('shop.stored', 0) + s.get('report', {}).get('payments.stored', 0) == sent], 30)
-    assert report
+    assert report and f"shop.stored {report[0]['shop.stored']}" in v.command('status').stdout
     # each order's equation, as a person is shown it
     still = 0
     for o in orders:
