@@ -329,12 +329,14 @@ load_refs(struct lang *l, const struct yaml *y, struct emit *e)
 	if (y == NULL || !yaml_want(&at, y, YAML_LIST, "refs"))
 		return;
 	e->refs = lang_alloc(l, (y->count + 1) * sizeof(struct expr *));
+	l->soft = true; /* one that may be absent is left out */
 	for (y = y->child; y != NULL; y = y->next) {
 		struct expr *x = load_key(l, y, "a ref");
 
 		if (x != NULL)
 			e->refs[e->refs_n++] = x;
 	}
+	l->soft = false;
 }
 
 static void

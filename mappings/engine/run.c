@@ -291,11 +291,25 @@ emit_subject(struct eval *e, const struct emit *em, struct slice *written,
 	return ERR_ASK;
 }
 
+/* Does it read what the schema calls optional? Then it may be left out; a
+ * required field that is missing refuses the event here as anywhere. */
+static bool
+ref_optional(const struct expr *x)
+{
+	if (x->op != X_HOLES)
+		return x->type->absent == OPTIONAL;
+	for (uint16_t i = 0; i < x->n; i++)
+		if (x->args[i].x->type->absent == OPTIONAL)
+			return true;
+	return false;
+}
+
 static enum err
 emit_refs(struct eval *e, const struct emit *em, struct emitted *ev)
 {
 	struct slice *refs, written;
-	size_t i;
+	size_t i, n = 0;
+	enum err err;
 
 	e->part = "refs";
 	if (em->refs_n == 0)
@@ -304,11 +318,17 @@ emit_refs(struct eval *e, const struct emit *em, struct emitted *ev)
 	if (refs == NULL)
 		return fail_scratch(e, NULL);
 	for (i = 0; i < em->refs_n; i++) {
-		TRY(key_text(e, em->refs[i], &written));
-		TRY(stored(e, em->refs[i], written, &refs[i]));
+		err = key_text(e, em->refs[i], &written);
+		if (err == ERR_MISSING && e->fail.absent &&
+		    ref_optional(em->refs[i])) {
+			fail_clear(e);
+			continue;
+		}
+		TRY(err);
+		TRY(stored(e, em->refs[i], written, &refs[n++]));
 	}
 	ev->refs = refs;
-	ev->refs_n = em->refs_n;
+	ev->refs_n = n;
 	return ERR_OK;
 }
 

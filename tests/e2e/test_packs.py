@@ -153,13 +153,16 @@ def test_money_that_cannot_be_booked_right_is_parked(v):
 
 
 def test_promised_then_paid_is_one_posting_and_a_failure_none(v):
-    o = order(v, 120)
+    o = order(v, 120, transaction_id='tx-120-2')
+    # the shop's word of the payment finds the order before the provider's does
+    until(lambda: show(v, 'tx-120-2')['subject'] == 'order:shop/120', 10)
     total = total_cents(o)
     pay(v, 120, total, 'tx-120-1', status='fail', provider='nordea')
     pay(v, 120, total, 'tx-120-2', status='pending', provider='collectorb2c')
     pay(v, 120, total, 'tx-120-2', status='ok', provider='collectorb2c')
     (p,) = booked(v, 1)
     assert p['Assets:Clearing:Invoices'] == total
+    assert show(v, 'tx-120-2')['subject'] == 'order:shop/120'
     kinds = [r['type'] for r in show(v, 120)['records'] if r['kind'] == 'event' and r['type'].startswith('payment.')]
     assert kinds == ['payment.failed', 'payment.authorized', 'payment.captured']
 
