@@ -108,11 +108,14 @@ is_echo(struct router *r, const struct route *rt, const struct fact *input)
 	return root->answer_to == 0 && slice_eq(root->source, rt->system);
 }
 
-static void
-ask_first(struct router *r, const struct fact *f)
+void
+emit_asks(struct router *r, struct fact *f, const struct delivery_rule *rule)
 {
 	struct settle s;
 
+	if (f->target.n == 0 || f->revision < 2 || rule->revised != REVISED_ASK)
+		return;
+	f->asks = true;
 	settle_init(&s);
 	s.sub = f->target;
 	s.seq = f->seq;
@@ -128,7 +131,6 @@ add_one(struct router *r, const struct route *rt, struct fact *input,
     struct event *e, const struct plan *p)
 {
 	struct delivery_rule rule;
-	bool ask = false;
 	struct fact *f;
 	enum err err;
 
@@ -138,8 +140,6 @@ add_one(struct router *r, const struct route *rt, struct fact *input,
 		if (!e->echo &&
 		    !(p->revision > 1 && rule.revised == REVISED_NEVER))
 			e->target = rt->system;
-		ask = p->revision > 1 && rule.revised == REVISED_ASK &&
-		      e->target.n > 0;
 	}
 	err = batch_event(r->batch, e, p->prev, &f);
 	if (err != ERR_OK)
@@ -147,9 +147,8 @@ add_one(struct router *r, const struct route *rt, struct fact *input,
 	r->derived++;
 	r->bytes += f->data.n;
 	route_added(r, f, e);
-	f->asks = ask;
-	if (ask)
-		ask_first(r, f);
+	if (f->target.n > 0)
+		emit_asks(r, f, &rule);
 	return ERR_OK;
 }
 

@@ -15,6 +15,19 @@
 enum err emit_all(struct router *r, const struct route *rt, struct fact *input,
     const struct result *res, struct settle *s, bool *held) MUST_CHECK;
 
+/* `input` was evaluated anew and makes `res` (NULL: nothing): what else this
+ * mapping made of it before gets a revision marked withdrawn. */
+enum err emit_withdraw(struct router *r, const struct route *rt,
+    struct fact *input, const struct result *res) MUST_CHECK;
+
+/* A request that was made before has changed, and its pack wants a person
+ * asked: it is stored with that question. */
+void emit_asks(
+    struct router *r, struct fact *f, const struct delivery_rule *rule);
+
+/* Did this mapping, in any version, make an event with such a `map`? */
+bool route_is_map(struct slice stored, const struct route *rt);
+
 /* A fact was added: wake who waits for it, note what it replaces. */
 void route_added(struct router *r, const struct fact *f, const struct event *e);
 

@@ -62,8 +62,8 @@ struct view {
 };
 
 /* "books/ledger.payment-captured" of "books/ledger.payment-captured/1"? */
-static bool
-is_map(struct slice stored, const struct route *rt)
+bool
+route_is_map(struct slice stored, const struct route *rt)
 {
 	size_t n = rt->system.n, m = rt->map->name.n;
 
@@ -80,7 +80,7 @@ is_own(struct view *v, const struct fact *f)
 	if (slice_eq(f->source, v->input->source) &&
 	    slice_eq(f->id, v->input->id))
 		return true;
-	return is_map(f->map, v->route) &&
+	return route_is_map(f->map, v->route) &&
 	       batch_same_fact(v->r->batch, f->cause, v->input);
 }
 
@@ -229,10 +229,10 @@ remember_reads(struct router *r, const struct route *rt, const struct fact *f,
 }
 
 /* Evaluate and carry out. `l`: the lane this item is the head of, or NULL.
- * *held: the item stays open. */
+ * anew: it was evaluated before. *held: the item stays open. */
 static enum err
 evaluate(struct router *r, const struct route *rt, struct slice sub,
-    struct fact *f, struct hold *l, bool *held)
+    struct fact *f, struct hold *l, bool anew, bool *held)
 {
 	struct view v = {r, rt, f};
 	struct reader reader = {&v, view_read, view_subject_of};
@@ -244,15 +244,24 @@ evaluate(struct router *r, const struct route *rt, struct slice sub,
 	settle_init(&s);
 	s.sub = sub;
 	s.seq = f->seq;
-	res = ruleset_eval(
-	    r->core->rules, rt, r->eval, f->head, f->data, &reader);
-	*held = trouble(r, res, &s);
-	if (!*held) {
-		remember_reads(r, rt, f, res);
-		e = emit_all(r, rt, f, res, &s, held);
-		if (e != ERR_OK)
-			return e;
+	*held = false;
+	if (f->withdrawn) {
+		e = emit_withdraw(r, rt, f, NULL);
+	} else {
+		res = ruleset_eval(
+		    r->core->rules, rt, r->eval, f->head, f->data, &reader);
+		*held = trouble(r, res, &s);
+		e = ERR_OK;
+		if (!*held) {
+			remember_reads(r, rt, f, res);
+			e = emit_all(r, rt, f, res, &s, held);
+		}
+		if (e == ERR_OK && !*held &&
+		    (anew || l != NULL || f->revision > 1))
+			e = emit_withdraw(r, rt, f, res);
 	}
+	if (e != ERR_OK)
+		return e;
 	if (*held) {
 		if (l == NULL || l->trouble != hold_trouble(&s))
 			hold_put(r->holds, r->batch, f->subject, &s);
@@ -292,7 +301,7 @@ route_one(struct router *r, const struct route *rt, struct fact *f)
 		put_off(r, sub, f);
 		return ERR_OK;
 	}
-	return evaluate(r, rt, sub, f, NULL, &held);
+	return evaluate(r, rt, sub, f, NULL, false, &held);
 }
 
 static enum err
@@ -302,7 +311,7 @@ route_fact(struct router *r, struct fact *f)
 	enum err e = ERR_OK;
 	size_t n;
 
-	if (f->withdrawn || f->target.n > 0)
+	if (f->target.n > 0)
 		return ERR_OK;
 	n = ruleset_routes(r->core->rules, f->type, f->source, &routes);
 	for (size_t i = 0; e == ERR_OK && i < n; i++)
@@ -455,7 +464,7 @@ resume_head(
 			hold_put(r->holds, r->batch, l->subject, &s);
 		return ERR_OK;
 	}
-	e = evaluate(r, rt, l->sub, f, l, held);
+	e = evaluate(r, rt, l->sub, f, l, true, held);
 	if (e == ERR_OK)
 		e = route_rest(r);
 	guard_leave(r->guard);
@@ -536,7 +545,7 @@ rerun_one(struct router *r, const struct route *rt, uint64_t input)
 	}
 	r->derived = 0;
 	r->bytes = 0;
-	e = evaluate(r, rt, sub, f, NULL, &held);
+	e = evaluate(r, rt, sub, f, NULL, true, &held);
 	return e == ERR_OK ? route_rest(r) : e;
 }
 

@@ -315,6 +315,33 @@ def test_a_fact_that_was_read_changes(broker):
         ('toybooks.posting', 1, decimal('10.00')), ('toybooks.posting', 2, decimal('20.00'))]
 
 
+def test_what_is_no_longer_emitted_is_withdrawn(broker):
+    b = broker().start()
+    c, books = b.client('shop', 'connector'), b.client('books', 'connector')
+    books.subscribe(window=1)
+    c.publish(order(5, '10.00'), payment('p1', 5, '4.00'), payment('p2', 5, '6.00'))
+    got = collections.defaultdict(list)
+
+    def take(n):
+        for _ in range(n):
+            header, e = books.delivery()
+            got[e['type'], e['data'] and e['data'].get('payment')].append((e['revision'], e.get('withdrawn', False)))
+            books.settle(header['seq'])
+        assert books.quiet()
+    take(3)
+    void = payment('p1', 5, '4.00', method='void')
+    c.publish(void)                               # the same fact, revised: it was no money
+    take(2)
+    # the posting of p1 is withdrawn; p2's, which counted p1 before it, is made anew
+    assert got['toybooks.posting', 'p1'] == [(1, False)] and got['toybooks.posting', None] == [(2, True)]
+    assert got['toybooks.posting', 'p2'] == [(1, False), (2, False)]
+    back = payment('p1', 5, '4.00')
+    back[1]['id'] = 'payment:p1'
+    c.publish(back)                               # and yet it was
+    take(1)
+    assert got['toybooks.posting', 'p1'] == [(1, False), (3, False)]
+
+
 def test_a_question_and_its_answer(broker):
     b = broker().start()
     c, books = b.client('shop', 'connector'), b.client('books', 'connector')

@@ -67,6 +67,7 @@ FILES = {
         from: toyshop.payment
         emit:
           - type: payment.captured
+            when: method != 'void'
             id: "payment:{$in.id}"
             subject: "order:{order}"
             data:
