@@ -45,15 +45,15 @@ run_prepare(struct eval *e, const struct program *p)
 }
 
 const uint8_t *
-run_scan(
-    struct eval *e, const struct var *v, const uint8_t *p, const uint8_t *end)
+run_scan(struct eval *e, const struct var *v, const uint8_t *p,
+    const uint8_t *end, bool whole)
 {
 	struct slot *slots = &e->slots[v->slot0];
 	uint32_t i;
 
 	for (i = 0; i < v->slots; i++)
 		slots[i].p = NULL;
-	return scan_fill(v->trie, p, end, slots, &e->steps);
+	return scan_fill(v->trie, p, end, whole, slots, &e->steps);
 }
 
 enum err
@@ -65,7 +65,7 @@ run_bind(
 	if (v->trie == NULL || val.tag != V_RAW)
 		return ERR_OK;
 	TRY(run_step(e, x, 1 + (val.n >> 6)));
-	if (run_scan(e, v, val.p, val.p + val.n) == NULL)
+	if (run_scan(e, v, val.p, val.p + val.n, true) == NULL)
 		return fail_at(e, x, ERR_SYNTAX, "malformed msgpack");
 	return ERR_OK;
 }

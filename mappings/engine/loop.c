@@ -101,7 +101,7 @@ each_item(struct eval *e, const struct expr *x, const struct val *list,
 			   ((*p & 0xf0) == 0x80 || *p == 0xde || *p == 0xdf);
 
 		if (map && var != NULL && var->trie != NULL)
-			behind = run_scan(e, var, p, end);
+			behind = run_scan(e, var, p, end, false);
 		else
 			behind = scan_skip(p, end);
 		if (behind == NULL)

@@ -99,8 +99,8 @@ enum err run_int(struct eval *e, const struct expr *x, int64_t *out) MUST_CHECK;
 enum err run_bind(struct eval *e, const struct expr *x, const struct var *v,
     struct val val) MUST_CHECK;
 /* The map at p as a variable's: behind it, or NULL when it is malformed. */
-const uint8_t *run_scan(
-    struct eval *e, const struct var *v, const uint8_t *p, const uint8_t *end);
+const uint8_t *run_scan(struct eval *e, const struct var *v, const uint8_t *p,
+    const uint8_t *end, bool whole);
 void run_unbind(struct eval *e, const struct lets *lets);
 enum err run_prepare(struct eval *e, const struct program *p) MUST_CHECK;
 

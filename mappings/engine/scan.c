@@ -162,7 +162,7 @@ is_empty(const uint8_t *p)
 
 const uint8_t *
 scan_fill(const struct trie *t, const uint8_t *p, const uint8_t *end,
-    struct slot *slots, uint32_t *steps)
+    bool whole, struct slot *slots, uint32_t *steps)
 {
 	const uint8_t *k, *at = p;
 	const struct trie_key *found;
@@ -196,7 +196,7 @@ scan_fill(const struct trie *t, const uint8_t *p, const uint8_t *end,
 		}
 		at = p;
 		p = found->sub != NULL
-			? scan_fill(found->sub, p, end, slots, steps)
+			? scan_fill(found->sub, p, end, false, slots, steps)
 			: scan_skip(p, end);
 		if (p == NULL)
 			return NULL;
@@ -205,7 +205,9 @@ scan_fill(const struct trie *t, const uint8_t *p, const uint8_t *end,
 			    (struct slot){at, (uint32_t)(p - at)};
 		/* all that is read was found: the rest is only passed */
 		if (--left == 0)
-			return scan_skip_many(p, end, (uint64_t)(n - 1) * 2);
+			return whole ? end
+				     : scan_skip_many(
+					   p, end, (uint64_t)(n - 1) * 2);
 	}
 	return p;
 }

@@ -72,10 +72,12 @@ const uint8_t *scan_array(const uint8_t *p, const uint8_t *end, uint32_t *n);
 
 /*
  * Fill slots (which the caller has cleared) from the value at p; NULL when it
- * is malformed, else behind it. *steps grows by the keys looked at.
+ * is malformed, else behind it. `whole`: the value is known to end at `end`, so
+ * the scan is over with the last field that is read. *steps grows by the keys
+ * looked at.
  */
 const uint8_t *scan_fill(const struct trie *t, const uint8_t *p,
-    const uint8_t *end, struct slot *slots, uint32_t *steps);
+    const uint8_t *end, bool whole, struct slot *slots, uint32_t *steps);
 
 /* The value of a text key of the map at p, NULL when there is none. */
 const uint8_t *scan_find(const uint8_t *p, const uint8_t *end,
