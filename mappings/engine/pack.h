@@ -94,7 +94,8 @@ const struct yaml *pack_section(const struct pack *p, const char *name);
  * A system's settings checked against its pack and written as a msgpack map:
  * `open` without secrets (for mappings), `all` with them (for the connector
  * that needs them; wipe after use). Faults name vayla.yaml's line. Unknown keys
- * (other than use, of, mode, since, tables) are faults with the nearest name.
+ * (other than use, of, mode, since, tables, local) are faults with the nearest
+ * name.
  */
 enum err pack_settings(const struct pack *p, const struct config *c,
     const struct config_system *s, struct faults *f, struct buf *open,
