@@ -132,14 +132,15 @@ index_main(void *arg)
 		if (ix->sealed == NULL && ix->active->records > 0 &&
 		    seal_active(ix) != ERR_OK)
 			say(SAY_ERROR, "index", "%s", err_last());
-		if (ix->sealed != NULL)
+		if (ix->sealed != NULL && !(ix->rebuild && ix->failing))
 			(void)!flush_sealed(ix); /* it has said so */
 	}
 	for (int i = 0; i < 2; i++) {
 		if (ix->sealed == NULL && ix->active->records > 0 &&
 		    seal_active(ix) != ERR_OK)
 			break;
-		if (ix->sealed == NULL || flush_sealed(ix) != ERR_OK)
+		if (ix->sealed == NULL || (ix->rebuild && ix->failing) ||
+		    flush_sealed(ix) != ERR_OK)
 			break;
 	}
 	pthread_mutex_unlock(&ix->mu);
@@ -154,7 +155,9 @@ index_apply(struct index *ix, const struct log_record *rec)
 	pthread_mutex_lock(&ix->mu);
 	while (mt_full(ix->active) && ix->sealed != NULL && !ix->failing)
 		pthread_cond_wait(&ix->done, &ix->mu);
-	if (mt_full(ix->active)) {
+	if (ix->rebuild && ix->failing) {
+		e = err_note(ERR_IO, "%s can not be written", ix->path);
+	} else if (mt_full(ix->active)) {
 		if (ix->sealed == NULL)
 			e = seal_active(ix);
 		else if (ix->active->records >= 4 * MT_RECORDS)
@@ -211,18 +214,26 @@ index_make(struct index **out, const char *path, struct log *l)
 	return ERR_OK;
 }
 
+/* It writes what is pending, then ends. */
+static void
+stop_thread(struct index *ix)
+{
+	if (!ix->runs)
+		return;
+	pthread_mutex_lock(&ix->mu);
+	ix->stop = true;
+	pthread_cond_signal(&ix->wake);
+	pthread_mutex_unlock(&ix->mu);
+	pthread_join(ix->thread, NULL);
+	ix->runs = false;
+}
+
 void
 index_close(struct index *ix)
 {
 	if (ix == NULL)
 		return;
-	if (ix->runs) {
-		pthread_mutex_lock(&ix->mu);
-		ix->stop = true;
-		pthread_cond_signal(&ix->wake);
-		pthread_mutex_unlock(&ix->mu);
-		pthread_join(ix->thread, NULL);
-	}
+	stop_thread(ix);
 	idb_close(&ix->read);
 	idb_close(&ix->write);
 	log_reader_free(ix->reader);
@@ -334,12 +345,14 @@ index_rebuild(const char *path, struct log *l, uint64_t last)
 	e = index_make(&ix, path, l);
 	if (e != ERR_OK)
 		return e;
+	ix->rebuild = true;
 	e = idb_begin_rebuild(ix, path);
 	if (e == ERR_OK)
 		e = idb_open(&ix->read, path, IDB_READ);
 	if (e == ERR_OK)
 		e = run_up(ix, last);
-	if (e == ERR_OK && ix->failing)
+	stop_thread(ix);
+	if (e == ERR_OK && (ix->sealed != NULL || ix->active->records > 0))
 		e = err_note(ERR_IO, "%s can not be written", path);
 	index_close(ix);
 	return e == ERR_OK ? settle_file(path) : e;

@@ -8,8 +8,10 @@
  * is its hash and its sequence; what it says is read from the journal.
  * Rejected: rows that hold id and digest (three times the pages, all random).
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "broker/base/say.h"
 #include "broker/core/index_own.h"
@@ -145,6 +147,15 @@ idb_open(struct idb *d, const char *path, enum idb_mode mode)
 	int rc;
 
 	snprintf(d->path, sizeof(d->path), "%s", path);
+	/* SQLite would let everybody read a new file; what it keeps beside it
+	 * gets the same mode. */
+	if (mode != IDB_READ) {
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+		if (fd < 0)
+			return err_errno(ERR_DENIED, "cannot open %s", path);
+		close(fd);
+	}
 	rc = sqlite3_open_v2(path, &d->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc != SQLITE_OK) {
 		e = err_note(code_of(rc), "cannot open %s: %s", path,
@@ -161,9 +172,8 @@ idb_open(struct idb *d, const char *path, enum idb_mode mode)
 		    mode == IDB_WRITE
 			? "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
 			  "PRAGMA cache_size=-8192"
-			: "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
-			  "PRAGMA cache_size=-32768;"
-			  "PRAGMA wal_autocheckpoint=65536");
+			: "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
+			  "PRAGMA cache_size=-32768");
 	if (e != ERR_OK)
 		idb_close(d);
 	return e;
@@ -345,6 +355,15 @@ name_last(struct slice name)
 		rest = slice_from(rest, (size_t)(slash - rest.p) + 1);
 	/* "order:" alone: an empty last part is found by the end's place. */
 	return rest.n > 0 ? rest : slice_of(name.p + name.n, 0);
+}
+
+void
+idb_name(sqlite3_stmt *s, int at, struct slice name)
+{
+	struct slice last = name_last(name);
+
+	idb_text(s, at, last);
+	idb_text(s, at + 1, slice_of(name.p, name.n - last.n));
 }
 
 /* ---- a new one, and loading ---- */

@@ -117,6 +117,8 @@ name_head(struct slice name)
 {
 	return slice_of(name.p, name.n - name_last(name).n);
 }
+/* Both, into two columns from `at` on. */
+void idb_name(sqlite3_stmt *s, int at, struct slice name);
 
 struct index {
 	char path[PATH_MAX]; /* of index.db */
@@ -131,6 +133,7 @@ struct index {
 	struct memtable *active, *sealed, *spare;
 	bool flushing; /* the index thread has `sealed` */
 	bool stop, runs, failing;
+	bool rebuild;  /* without a journal of SQLite's: no second try */
 	bool db_items; /* index.db holds open items */
 	pthread_t thread;
 

@@ -196,8 +196,7 @@ at_rows(struct index *ix, struct slice type, struct slice subject, struct at *a)
 
 	if (s == NULL)
 		return ERR_CORRUPT;
-	idb_text(s, 1, name_last(subject));
-	idb_text(s, 2, name_head(subject));
+	idb_name(s, 1, subject);
 	idb_text(s, 3, type);
 	sqlite3_bind_int64(
 	    s, 4, a->before > INT64_MAX ? INT64_MAX : (int64_t)a->before);
@@ -252,8 +251,7 @@ slot_row(struct index *ix, struct slice subject, uint32_t *slot)
 
 	if (s == NULL)
 		return ERR_CORRUPT;
-	idb_text(s, 1, name_last(subject));
-	idb_text(s, 2, name_head(subject));
+	idb_name(s, 1, subject);
 	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW)
 		*slot = (uint32_t)sqlite3_column_int64(s, 0);
@@ -317,8 +315,7 @@ ref_row(
 
 	if (s == NULL)
 		return ERR_CORRUPT;
-	idb_text(s, 1, name_last(ref));
-	idb_text(s, 2, name_head(ref));
+	idb_name(s, 1, ref);
 	rc = sqlite3_step(s);
 	e = rc == SQLITE_ROW	? arena_copy(a, idb_column(s, 0), subject)
 	    : rc == SQLITE_DONE ? ERR_NOTFOUND

@@ -143,8 +143,7 @@ index_view_ref(struct index_view *v, struct slice ref, struct arena *a,
 
 	if (s == NULL)
 		return ERR_CORRUPT;
-	idb_text(s, 1, name_last(ref));
-	idb_text(s, 2, name_head(ref));
+	idb_name(s, 1, ref);
 	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW)
 		e = arena_copy(a, idb_column(s, 0), subject);
@@ -170,8 +169,7 @@ index_view_timeline(struct index_view *v, struct slice subject, uint64_t *out,
 	*n = 0;
 	if (s == NULL)
 		return ERR_CORRUPT;
-	idb_text(s, 1, name_last(subject));
-	idb_text(s, 2, name_head(subject));
+	idb_name(s, 1, subject);
 	sqlite3_bind_int64(s, 3, (int64_t)max);
 	while (*n < max && (rc = sqlite3_step(s)) == SQLITE_ROW)
 		out[(*n)++] = (uint64_t)sqlite3_column_int64(s, 0);
@@ -251,8 +249,7 @@ index_view_open_at(struct index_view *v, struct slice subject, uint64_t after,
 
 	if (s == NULL)
 		return ERR_CORRUPT;
-	idb_text(s, 1, name_last(subject));
-	idb_text(s, 2, name_head(subject));
+	idb_name(s, 1, subject);
 	sqlite3_bind_int64(s, 3, (int64_t)after);
 	return view_items(v, s, true, max, a, out, n);
 }

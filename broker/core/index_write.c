@@ -151,8 +151,7 @@ bind_at(sqlite3_stmt *s, int at, const struct memtable *m,
 	const struct mt_event *v = &m->event[p->i];
 
 	(void)part;
-	idb_text(s, at + 1, name_last(v->subject));
-	idb_text(s, at + 2, name_head(v->subject));
+	idb_name(s, at + 1, v->subject);
 	idb_text(s, at + 3, v->type);
 	sqlite3_bind_int64(s, at + 4, (int64_t)v->seq);
 	sqlite3_bind_int64(s, at + 5, (int64_t)v->fact);
@@ -166,8 +165,7 @@ bind_slot(sqlite3_stmt *s, int at, const struct memtable *m,
 	const struct mt_slot *v = &m->slot[p->i];
 
 	(void)part;
-	idb_text(s, at + 1, name_last(v->subject));
-	idb_text(s, at + 2, name_head(v->subject));
+	idb_name(s, at + 1, v->subject);
 	sqlite3_bind_int64(s, at + 3, v->slot);
 }
 
@@ -178,8 +176,7 @@ bind_ref(sqlite3_stmt *s, int at, const struct memtable *m,
 	const struct mt_ref *v = &m->ref[p->i];
 
 	(void)part;
-	idb_text(s, at + 1, name_last(v->ref));
-	idb_text(s, at + 2, name_head(v->ref));
+	idb_name(s, at + 1, v->ref);
 	idb_text(s, at + 3, v->subject);
 	sqlite3_bind_int64(s, at + 4, (int64_t)v->seq);
 }

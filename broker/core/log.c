@@ -69,7 +69,7 @@ log_lock(const char *data, bool make, int *fd)
 
 	if (e != ERR_OK)
 		return e;
-	*fd = open(path, make ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY, 0640);
+	*fd = open(path, make ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY, 0600);
 	if (*fd < 0 && !make && errno == ENOENT)
 		return ERR_OK;
 	if (*fd < 0)

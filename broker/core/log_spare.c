@@ -71,7 +71,7 @@ fill(const struct log *l, const char *path, uint64_t bytes, bool written)
 	enum err e = ERR_OK;
 	int fd, r;
 
-	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_errno(ERR_IO, "cannot make %s", path);
 	r = posix_fallocate(fd, 0, (off_t)bytes);

@@ -128,7 +128,7 @@ sparse_save(const struct log *l, const struct segment *s)
 	e = log_path(l, name, path);
 	if (e != ERR_OK)
 		return e;
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_errno(ERR_IO, "cannot make %s", path);
 	e = fd_write(fd, slice_of(&h, sizeof(h)));
