@@ -294,7 +294,7 @@ static enum err
 check_action(struct daemon *d, const struct pub *s, struct slice body)
 {
 	static const char *const acts[] = {
-	    "retry", "skip", "answer", "live", "pause", "resume"};
+	    "retry", "skip", "replay", "answer", "live", "pause", "resume"};
 	const struct sub *sub;
 	struct action a;
 	size_t i;
@@ -307,14 +307,14 @@ check_action(struct daemon *d, const struct pub *s, struct slice body)
 		return err_note(ERR_DENIED, "%s may not act", s->name);
 	if (a.by.n == 0)
 		return err_note(ERR_MISSING, "action: `by` is missing");
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < 7; i++)
 		if (slice_is(a.act, acts[i]))
 			break;
-	if (i == 6)
+	if (i == 7)
 		return err_note(ERR_RANGE,
-		    "action: `act` is retry, skip, answer, live, pause or "
-		    "resume");
-	if (i < 2)
+		    "action: `act` is retry, skip, replay, answer, live, "
+		    "pause or resume");
+	if (i < 3)
 		return a.sub.n > 0 && a.seq > 0
 			   ? ERR_OK
 			   : err_note(ERR_MISSING,
@@ -376,6 +376,33 @@ apply_retry(struct daemon *d, const struct action *a)
 	return ERR_OK;
 }
 
+const struct route *
+accept_route(struct daemon *d, struct slice sub)
+{
+	const uint8_t *slash;
+	struct slice name;
+
+	name = is_map(sub) ? slice_from(sub, 4) : sub;
+	slash = memchr(name.p, '/', name.n);
+	if (slash == NULL)
+		return NULL;
+	return ruleset_route_find(d->core.rules,
+	    slice_of(name.p, (size_t)(slash - name.p)),
+	    slice_from(name, (size_t)(slash - name.p) + 1));
+}
+
+static enum err
+apply_replay(struct daemon *d, const struct action *a)
+{
+	const struct route *rt = accept_route(d, a->sub);
+
+	if (rt == NULL)
+		return err_note(ERR_NOTFOUND,
+		    "there is no mapping %.*s: SYSTEM/NAME", SLICE_ARG(a->sub));
+	batch_action(&d->batch, a);
+	return route_again(&d->router, rt, a->seq);
+}
+
 static enum err
 apply_answer(struct daemon *d, const struct action *a)
 {
@@ -405,6 +432,8 @@ apply_action(struct daemon *d, struct slice body)
 		return e;
 	if (slice_is(a.act, "answer"))
 		return apply_answer(d, &a);
+	if (slice_is(a.act, "replay"))
+		return apply_replay(d, &a);
 	if (slice_is(a.act, "retry"))
 		return is_map(a.sub) ? apply_retry(d, &a)
 				     : delivery_retry(&d->delivery, &a);

@@ -6,9 +6,12 @@
 
 #include "broker/base/clock.h"
 #include "broker/core/daemon.h"
+#include "broker/core/emit.h"
 
 #define OPEN_MAX 1000
 #define RECENT_MAX 200
+#define PLAN_RECORDS 20000 /* looked at for one answer */
+#define PLAN_INPUTS 500
 
 static void
 put_uint(struct buf *b, const char *key, uint64_t v)
@@ -229,6 +232,76 @@ open_page(struct daemon *d, struct slice query, struct buf *out)
 	return e;
 }
 
+static void
+put_fates(struct buf *b, uint64_t seq, struct slice subject,
+    const struct fates *f, enum err e)
+{
+	mp_put_map(b, e == ERR_OK ? 6 : 4);
+	put_uint(b, "seq", seq);
+	put_text(b, "subject", subject);
+	if (e != ERR_OK) {
+		put_text(b, "held", slice_str(err_name(e)));
+		put_text(b, "text", slice_str(err_last()));
+		return;
+	}
+	put_uint(b, "new", f->new);
+	put_uint(b, "next", f->next);
+	put_uint(b, "withdrawn", f->withdrawn);
+	put_uint(b, "kept", f->kept);
+}
+
+/* A replay as a plan: what evaluating anew by one mapping would change, without
+ * changing it. The turn before is over, so its batch is free to read with. */
+static enum err
+plan_page(struct daemon *d, struct slice query, struct buf *out)
+{
+	uint64_t looked = 0, same = 0, seq, next = 0;
+	struct slice sub, subject = SLICE_EMPTY;
+	const struct route *rt;
+	int64_t after = 0;
+	struct fates f;
+	uint32_t items = 0;
+	size_t mark;
+	enum err e;
+
+	(void)mp_get_int(query, "after", &after);
+	if (!mp_get_str(query, "sub", &sub) || after < 0)
+		return err_note(ERR_MISSING, "plan: sub is missing");
+	rt = accept_route(d, sub);
+	if (rt == NULL)
+		return err_note(ERR_NOTFOUND,
+		    "there is no mapping %.*s: SYSTEM/NAME", SLICE_ARG(sub));
+	batch_begin(&d->batch);
+	mp_put_map(out, 4);
+	mp_put_cstr(out, "items");
+	mark = mp_open(out);
+	seq = (uint64_t)after + 1;
+	if (seq < log_first(d->core.log))
+		seq = log_first(d->core.log);
+	for (; seq < log_next(d->core.log); seq++) {
+		if (seq > (uint64_t)after + PLAN_RECORDS ||
+		    looked == PLAN_INPUTS || batch_full(&d->batch)) {
+			next = seq - 1;
+			break;
+		}
+		e = route_plan(&d->router, rt, seq, &subject, &f);
+		if (e == ERR_NOTFOUND)
+			continue;
+		looked++;
+		if (e == ERR_OK && f.new + f.next + f.withdrawn == 0) {
+			same++;
+			continue;
+		}
+		put_fates(out, seq, subject, &f, e);
+		items++;
+	}
+	mp_close_array(out, mark, items);
+	put_uint(out, "looked", looked);
+	put_uint(out, "same", same);
+	put_uint(out, "next", next);
+	return ERR_OK;
+}
+
 static enum err
 answer(struct daemon *d, struct slice query, struct buf *out)
 {
@@ -243,6 +316,8 @@ answer(struct daemon *d, struct slice query, struct buf *out)
 		return ask_status(d, out);
 	if (slice_is(what, "open"))
 		return open_page(d, query, out);
+	if (slice_is(what, "plan"))
+		return plan_page(d, query, out);
 	if (slice_is(what, "find")) {
 		if (!mp_get_str(query, "word", &text))
 			return err_note(ERR_MISSING, "find: word is missing");
@@ -269,7 +344,7 @@ answer(struct daemon *d, struct slice query, struct buf *out)
 	}
 	return err_note(ERR_NOTFOUND,
 	    "there is no query %.*s: status, find, timeline, event, open, "
-	    "recent",
+	    "recent, plan",
 	    what.n < 40 ? (int)what.n : 40, (const char *)what.p);
 }
 

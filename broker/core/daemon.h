@@ -79,6 +79,8 @@ enum err turn_loop(struct daemon *d) MUST_CHECK;
  * nothing; apply() takes it, and its errors drop the turn. */
 enum err accept_check(struct daemon *d, const struct pub *p) MUST_CHECK;
 enum err accept_apply(struct daemon *d, const struct pub *p) MUST_CHECK;
+/* The route of "map:SYSTEM/NAME" or "SYSTEM/NAME", NULL. */
+const struct route *accept_route(struct daemon *d, struct slice sub);
 /* Does it hold a settlement or an action? */
 bool accept_is_vital(const struct pub *p);
 

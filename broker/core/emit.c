@@ -181,6 +181,35 @@ bounds(struct router *r, const struct route *rt, const struct result *res)
 	return ERR_OK;
 }
 
+enum err
+emit_plan(struct router *r, const struct route *rt, struct fact *input,
+    const struct result *res, struct fates *out)
+{
+	struct plan p;
+	enum err e = bounds(r, rt, res);
+
+	for (size_t i = 0; e == ERR_OK && i < res->n; i++) {
+		e = decide(r, rt, input, &res->events[i], &p);
+		if (e != ERR_OK)
+			break;
+		switch (p.fate) {
+		case FATE_SAME:
+			out->same++;
+			break;
+		case FATE_KEPT:
+			out->kept++;
+			break;
+		case FATE_NEW:
+			out->new ++;
+			break;
+		case FATE_NEXT:
+			out->next++;
+			break;
+		}
+	}
+	return e == ERR_OK ? emit_withdraw(r, rt, input, res, out) : e;
+}
+
 static enum err
 refuse(struct router *r, struct settle *s, bool *held)
 {

@@ -15,10 +15,20 @@
 enum err emit_all(struct router *r, const struct route *rt, struct fact *input,
     const struct result *res, struct settle *s, bool *held) MUST_CHECK;
 
+/* What a result would become, counted. */
+struct fates {
+	uint32_t same, kept, new, next, withdrawn;
+};
+/* Only count. Errors say why the result could not be carried out. */
+enum err emit_plan(struct router *r, const struct route *rt, struct fact *input,
+    const struct result *res, struct fates *out) MUST_CHECK;
+
 /* `input` was evaluated anew and makes `res` (NULL: nothing): what else this
- * mapping made of it before gets a revision marked withdrawn. */
+ * mapping made of it before gets a revision marked withdrawn; with `plan`, is
+ * only counted there. */
 enum err emit_withdraw(struct router *r, const struct route *rt,
-    struct fact *input, const struct result *res) MUST_CHECK;
+    struct fact *input, const struct result *res,
+    struct fates *plan) MUST_CHECK;
 
 /* A request that was made before has changed, and its pack wants a person
  * asked: it is stored with that question. */

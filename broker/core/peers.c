@@ -96,9 +96,12 @@ hello_read(
 	if (*role == ROLE_NONE)
 		return err_note(
 		    ERR_RANGE, "role is connector, receiver or operator");
-	if (!name_is_good(*name))
+	if (*role == ROLE_OPERATOR
+		? name->n == 0 || name->n > 32 || memchr(name->p, 0, name->n)
+		: !name_is_good(*name))
 		return err_note(ERR_RANGE,
-		    "name is a-z, 0-9, _ and -, from a letter, at most 32");
+		    "name is a-z, 0-9, _ and -, from a letter, at most 32; "
+		    "an operator's any text of 1 to 32 bytes");
 	if (*role == ROLE_CONNECTOR &&
 	    delivery_sub(&d->delivery, *name) == NULL)
 		return err_note(ERR_DENIED,

@@ -246,7 +246,7 @@ evaluate(struct router *r, const struct route *rt, struct slice sub,
 	s.seq = f->seq;
 	*held = false;
 	if (f->withdrawn) {
-		e = emit_withdraw(r, rt, f, NULL);
+		e = emit_withdraw(r, rt, f, NULL, NULL);
 	} else {
 		res = ruleset_eval(
 		    r->core->rules, rt, r->eval, f->head, f->data, &reader);
@@ -258,7 +258,7 @@ evaluate(struct router *r, const struct route *rt, struct slice sub,
 		}
 		if (e == ERR_OK && !*held &&
 		    (anew || l != NULL || f->revision > 1))
-			e = emit_withdraw(r, rt, f, res);
+			e = emit_withdraw(r, rt, f, res, NULL);
 	}
 	if (e != ERR_OK)
 		return e;
@@ -547,6 +547,72 @@ rerun_one(struct router *r, const struct route *rt, uint64_t input)
 	r->bytes = 0;
 	e = evaluate(r, rt, sub, f, NULL, true, &held);
 	return e == ERR_OK ? route_rest(r) : e;
+}
+
+/* Is this event one that the route takes, in its last revision? */
+static enum err
+takes(struct router *r, const struct route *rt, struct fact *f)
+{
+	const struct route *const *routes;
+	struct known known;
+	enum err e;
+	size_t n;
+
+	e = batch_known(r->batch, f->source, f->id, &known);
+	if (e != ERR_OK)
+		return e;
+	n = ruleset_routes(r->core->rules, f->type, f->source, &routes);
+	for (size_t i = 0; i < n; i++)
+		if (routes[i] == rt && known.seq == f->seq && f->target.n == 0)
+			return ERR_OK;
+	return err_note(ERR_STATE,
+	    "event %llu is none that %.*s takes, or has a later revision",
+	    (unsigned long long)f->seq, SLICE_ARG(rt->map->name));
+}
+
+enum err
+route_again(struct router *r, const struct route *rt, uint64_t seq)
+{
+	struct fact *f;
+	enum err e;
+
+	e = batch_get(r->batch, seq, &f);
+	if (e == ERR_OK)
+		e = takes(r, rt, f);
+	return e == ERR_OK ? rerun_one(r, rt, seq) : e;
+}
+
+enum err
+route_plan(struct router *r, const struct route *rt, uint64_t seq,
+    struct slice *subject, struct fates *out)
+{
+	struct settle s;
+	struct fact *f;
+	enum err e;
+
+	memset(out, 0, sizeof(*out));
+	r->derived = 0;
+	r->bytes = 0;
+	e = batch_get(r->batch, seq, &f);
+	if (e == ERR_OK)
+		e = takes(r, rt, f);
+	if (e != ERR_OK)
+		return ERR_NOTFOUND;
+	*subject = f->subject;
+	if (f->withdrawn)
+		return emit_withdraw(r, rt, f, NULL, out);
+	struct view v = {r, rt, f};
+	struct reader reader = {&v, view_read, view_subject_of};
+	const struct result *res = ruleset_eval(
+	    r->core->rules, rt, r->eval, f->head, f->data, &reader);
+
+	settle_init(&s);
+	if (trouble(r, res, &s))
+		return err_note(s.verdict == SETTLE_ASK	   ? ERR_ASK
+				: s.verdict == SETTLE_WAIT ? ERR_WAIT
+							   : ERR_CHECK,
+		    "%.*s", SLICE_ARG(s.text));
+	return emit_plan(r, rt, f, res, out);
 }
 
 static enum err

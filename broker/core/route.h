@@ -17,6 +17,7 @@
 #define ROUTE_BYTES (1024 * 1024) /* and their data */
 #define ROUTE_RERUNS 2000	  /* evaluations anew in one turn */
 
+struct fates;
 struct rerun;
 struct seen;
 
@@ -46,6 +47,14 @@ enum err route_event(
 enum err route_resume(struct router *r, struct hold *l) MUST_CHECK;
 /* Facts that were replaced in this turn: evaluate anew who read them. */
 enum err route_reruns(struct router *r) MUST_CHECK;
+/* Replay: evaluate one event by one mapping once more. ERR_STATE when it does
+ * not take it. */
+enum err route_again(
+    struct router *r, const struct route *rt, uint64_t seq) MUST_CHECK;
+/* What that would do, without doing it. ERR_NOTFOUND: nothing to evaluate;
+ * other errors are what the mapping would be held for. */
+enum err route_plan(struct router *r, const struct route *rt, uint64_t seq,
+    struct slice *subject, struct fates *out) MUST_CHECK;
 /* A wait ran out. */
 void route_expire(struct router *r, struct hold *l);
 

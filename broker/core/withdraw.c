@@ -20,6 +20,7 @@ struct search {
 	const struct route *rt;
 	struct fact *input;
 	const struct result *res; /* what it makes now; NULL: nothing */
+	struct fates *plan;	  /* only count */
 };
 
 static bool
@@ -70,9 +71,9 @@ say_withdrawn(struct search *s, const struct fact *f, uint32_t revision)
 }
 
 /* Is the record `seq` something this mapping made of this input, still
- * standing, and not made any more? */
+ * standing, and not made any more? `elsewhere`: only at other subjects. */
 static enum err
-look(struct search *s, uint64_t seq)
+look(struct search *s, uint64_t seq, bool elsewhere)
 {
 	struct known known;
 	struct fact *f;
@@ -83,6 +84,8 @@ look(struct search *s, uint64_t seq)
 		return ERR_OK;
 	if (e != ERR_OK)
 		return e;
+	if (elsewhere && slice_eq(f->subject, s->input->subject))
+		return ERR_OK;
 	if (!route_is_map(f->map, s->rt) || is_made_now(s, f) ||
 	    !batch_same_fact(s->r->batch, f->cause, s->input))
 		return ERR_OK;
@@ -91,6 +94,10 @@ look(struct search *s, uint64_t seq)
 		return ERR_OK;
 	if (e != ERR_OK || known.seq != seq || known.withdrawn)
 		return e;
+	if (s->plan != NULL) {
+		s->plan->withdrawn++;
+		return ERR_OK;
+	}
 	return say_withdrawn(s, f, known.revision + 1);
 }
 
@@ -110,16 +117,16 @@ look_near(struct search *s, uint64_t from)
 			break;
 		turn = rec.recorded;
 		if (q > from && rec.kind == REC_EVENT)
-			e = look(s, q);
+			e = look(s, q, true);
 	}
 	return e;
 }
 
 enum err
 emit_withdraw(struct router *r, const struct route *rt, struct fact *input,
-    const struct result *res)
+    const struct result *res, struct fates *plan)
 {
-	struct search s = {r, rt, input, res};
+	struct search s = {r, rt, input, res, plan};
 	uint64_t seqs[WITHDRAW_AT];
 	enum err e = ERR_OK;
 	size_t n;
@@ -128,7 +135,7 @@ emit_withdraw(struct router *r, const struct route *rt, struct fact *input,
 		e = batch_at(r->batch, rt->map->emits[t], input->subject, seqs,
 		    WITHDRAW_AT, &n);
 		for (size_t i = 0; e == ERR_OK && i < n; i++)
-			e = look(&s, seqs[i]);
+			e = look(&s, seqs[i], false);
 	}
 	if (e == ERR_OK)
 		e = look_near(&s, input->prev != 0 ? input->prev : input->seq);

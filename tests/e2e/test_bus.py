@@ -686,3 +686,51 @@ def test_what_cannot_start_says_why(broker, tmp_path):
     third.config['broker']['data'] = str(third.folder / 'file' / 'data')
     third.start(wait=False)
     assert third.process.wait(20) != 0 and 'data' in third.text()
+
+
+# ---- evaluating anew ----
+
+def correct(b, name, old, new):
+    """Change a mapping's file."""
+    path = b.folder / 'packs' / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_replay_is_a_plan_first(broker):
+    b = broker().start()
+    c, op = b.client('shop', 'connector'), b.client('cli', 'operator')
+    books = b.client('books', 'connector')
+    books.subscribe(window=100)
+    for i in range(5):
+        c.publish(order(i), payment(f'p{i}', i, method='card' if i < 3 else 'bank'))
+    for _ in range(10):
+        books.settle(books.delivery()[0]['seq'])
+    sub = 'map:books/toybooks.posting'
+    assert op.ask('plan', sub=sub) == {'items': [], 'looked': 5, 'same': 5, 'next': 0}
+    assert b.stop() == 0
+    correct(b, 'toybooks/posting.map.yaml', "card: '1320'", "card: '1330'")
+    b.start()
+    c, op, books = b.client('shop', 'connector'), b.client('cli', 'operator'), b.client('books', 'connector')
+    books.subscribe(window=100)
+    assert books.quiet()                          # a new mapping changes nothing by itself
+    plan = op.ask('plan', sub=sub)
+    assert (plan['looked'], plan['same']) == (5, 2) and len(plan['items']) == 3
+    assert all((i['next'], i['new'], i['withdrawn']) == (1, 0, 0) for i in plan['items'])
+    before = counts(op)['events']
+    for i in plan['items']:
+        op.act('replay', sub=sub, seq=i['seq'], reason='the account was wrong')
+    got = []
+    for _ in range(3):
+        header, e = books.delivery()
+        got.append((e['revision'], e['data']['account']))
+        books.settle(header['seq'])
+    assert got == [(2, '1330')] * 3 and books.quiet()
+    assert counts(op)['events'] == before + 3
+    assert op.ask('plan', sub=sub)['items'] == []
+    with pytest.raises(No) as no:
+        op.act('replay', sub=sub, seq=1)
+    assert no.value.code in ('STATE', 'NOTFOUND')
+    with pytest.raises(No):
+        op.act('replay', sub='map:books/nothing', seq=plan['items'][0]['seq'])
