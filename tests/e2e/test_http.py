@@ -548,6 +548,21 @@ def test_polling_with_crashes_and_a_bad_far_side_loses_nothing(make):
     assert len(ids) == len(want)
 
 
+def test_the_cursor_waits_for_the_broker(make):
+    c = make(POLLS.replace('every: 1s', 'every: 30s'))
+    t = Things(c.far)
+    with c.broker.lock:
+        c.broker.refuse = 2
+        now = time.time()
+        for n in range(12):
+            t.change(n, now - 2000 + 60 * n)
+    until(lambda: 'does not take all of it' in c.log.read_text())
+    c.kill()
+    assert cursor_of(c) is None and not c.broker.events
+    c.start()
+    until(lambda: {i for i, _, _ in things_of(c)} == set(range(12)))
+
+
 def test_bad_items_and_refused_ones_hold_no_others(make):
     c = make(POLLS)
     t = Things(c.far, size=50)
