@@ -91,7 +91,7 @@ epoch_next(struct core *c)
 		c->epoch = strtoull(buf_cstr(&text), NULL, 10) + 1;
 		snprintf(
 		    now, sizeof(now), "%llu\n", (unsigned long long)c->epoch);
-		e = file_write(buf_cstr(&path), slice_str(now), 0640);
+		e = file_write(buf_cstr(&path), slice_str(now), 0600);
 	}
 	buf_fini(&path);
 	buf_fini(&text);

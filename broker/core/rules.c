@@ -24,7 +24,7 @@ keep(const struct core *core, const struct ruleset *rs)
 	if (e == ERR_OK && access(buf_cstr(&path), R_OK) != 0) {
 		e = ruleset_bundle(rs, &bundle);
 		if (e == ERR_OK)
-			e = file_write(buf_cstr(&path), buf_all(&bundle), 0640);
+			e = file_write(buf_cstr(&path), buf_all(&bundle), 0600);
 	}
 	buf_fini(&path);
 	buf_fini(&bundle);

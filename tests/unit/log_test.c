@@ -638,7 +638,13 @@ T(kill_anywhere)
 			writer(dir, p[1], round);
 		}
 		close(p[1]);
-		usleep((useconds_t)(rand() % 30000));
+		/* After so many it was told of, and a moment more. */
+		for (int n = rand() % 40 + 5;
+		     n > 0 && read(p[0], &v, sizeof(v)) == sizeof(v); n--) {
+			CHECK(v > acked);
+			acked = v;
+		}
+		usleep((useconds_t)(rand() % 2000));
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
 		CHECK(WIFSIGNALED(status));
