@@ -658,6 +658,7 @@ check_alt(struct lang *l, struct expr *x)
 
 	ok = check_expr(l, b) && ok;
 	x->type = &type_any;
+	lang_default(l, x);
 	if (!ok)
 		return false;
 	ka = a->type->kind;

@@ -556,6 +556,8 @@ check_call(struct lang *l, struct expr *x)
 	}
 	if (slice_is(x->root, "header"))
 		l->read = true;
+	if (slice_is(x->root, "has"))
+		lang_default(l, x);
 	if (!ok)
 		return false;
 	if (slice_is(x->root, "has") && x->args[0].x->type->absent == PRESENT &&

@@ -444,6 +444,8 @@ run_alt(struct eval *e, const struct expr *x, struct val *out)
 	TRY(run_expr(e, x->args[0].x, out));
 	if (out->tag != V_ABSENT)
 		return ERR_OK;
+	if (e->defaults != NULL)
+		e->defaults[x->point]++;
 	return run_expr(e, x->args[1].x, out);
 }
 

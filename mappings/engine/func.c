@@ -18,6 +18,8 @@ func_has(struct eval *e, const struct expr *x, struct val *out)
 
 	TRY(run_expr(e, x->args[0].x, &v));
 	*out = val_bool(v.tag != V_ABSENT && v.tag != V_NULL);
+	if (e->defaults != NULL && out->i == 0)
+		e->defaults[x->point]++;
 	return ERR_OK;
 }
 

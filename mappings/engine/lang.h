@@ -255,7 +255,8 @@ struct expr {
 	const struct table *table;
 	const struct shape *shape; /* of the records it makes */
 	const struct zone *zone;
-	int32_t word; /* the literal word among those allowed */
+	uint32_t point; /* X_ALT, has(): its place in program.defaults */
+	int32_t word;	/* the literal word among those allowed */
 };
 
 /* ---- tables ---- */
@@ -370,6 +371,8 @@ struct program {
 	struct emit *emits;
 	size_t points_n;
 	struct cover_point *points;
+	size_t defaults_n, defaults_max;
+	const struct expr **defaults; /* what can stand in for an absence */
 };
 
 /* ---- loading ---- */
@@ -420,6 +423,9 @@ void lang_warn(struct lang *l, const struct expr *x, const char *fmt, ...)
 void lang_seal(struct lang *l); /* slots, tries: once all is checked */
 uint32_t lang_point(
     struct lang *l, enum cover_kind kind, struct slice name, uint32_t line);
+
+/* x can stand in for an absence: ??, has(). */
+void lang_default(struct lang *l, struct expr *x);
 
 /* The words of an expression as written. */
 static inline struct slice

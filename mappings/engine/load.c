@@ -44,6 +44,40 @@ lang_point(
 	return (uint32_t)p->points_n++;
 }
 
+void
+lang_default(struct lang *l, struct expr *x)
+{
+	struct program *p = l->p;
+	const struct expr **more;
+
+	if (p->defaults_n == p->defaults_max) {
+		p->defaults_max =
+		    p->defaults_max > 0 ? p->defaults_max * 2 : 16;
+		more = lang_alloc(l, p->defaults_max * sizeof(*more));
+		if (p->defaults_n > 0)
+			memcpy(
+			    more, p->defaults, p->defaults_n * sizeof(*more));
+		p->defaults = more;
+	}
+	x->point = (uint32_t)p->defaults_n;
+	p->defaults[p->defaults_n++] = x;
+}
+
+size_t
+mapping_defaults(const struct mapping *m)
+{
+	return m->program->defaults_n;
+}
+
+struct slice
+mapping_default(const struct mapping *m, size_t i, uint32_t *line)
+{
+	const struct expr *x = m->program->defaults[i];
+
+	*line = x->src->node->line;
+	return expr_words(x);
+}
+
 size_t
 mapping_points(const struct mapping *m, const struct cover_point **out)
 {

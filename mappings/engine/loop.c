@@ -79,8 +79,11 @@ each_item(struct eval *e, const struct expr *x, const struct val *list,
 	struct val v;
 	uint32_t n, i;
 
+	/* an optional list that is absent is empty; one that must be there
+	 * is refused by name, or an order without lines would be a small one */
 	if (list->tag == V_ABSENT)
-		return ERR_OK;
+		return x->type->absent == PRESENT ? fail_absent(e, x, list)
+						  : ERR_OK;
 	if (list->tag == V_LIST) {
 		for (i = 0; i < list->n && !*stop; i++) {
 			TRY(run_step(e, x, 1));

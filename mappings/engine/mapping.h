@@ -189,6 +189,12 @@ void eval_free(struct eval *e);
  * hits and zeroes it. */
 void eval_cover(struct eval *e, uint32_t *hits);
 
+/* The same for what stands in for an absence: each ?? that gave its right side,
+ * each has() that was false; hits[mapping_defaults()]. */
+size_t mapping_defaults(const struct mapping *m);
+struct slice mapping_default(const struct mapping *m, size_t i, uint32_t *line);
+void eval_defaults(struct eval *e, uint32_t *hits);
+
 /*
  * From now on write down, for people, where each field comes from: its path and
  * value, the expression and its place, and under it the source paths with what

@@ -52,6 +52,12 @@ eval_cover(struct eval *e, uint32_t *hits)
 	e->hits = hits;
 }
 
+void
+eval_defaults(struct eval *e, uint32_t *hits)
+{
+	e->defaults = hits;
+}
+
 /* ---- keys ---- */
 
 /* "order:1042" as it is stored: by the installation's scopes. */

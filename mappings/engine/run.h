@@ -51,7 +51,7 @@ struct eval {
 	struct buf tmp; /* for what writes into a buf */
 
 	uint32_t steps;
-	uint32_t *hits;
+	uint32_t *hits, *defaults;
 	struct buf *explain; /* NULL: nobody asks */
 	const char *layer;   /* of the last row looked up */
 

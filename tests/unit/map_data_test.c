@@ -131,6 +131,25 @@ T(lists)
 	    "without quotes");
 }
 
+/* An optional list that is absent is empty; one that must be there is refused.
+ */
+T(absent_lists)
+{
+	one(__FILE__, __LINE__,
+	    HEAD EMIT "    data:\n      a: count(g for g in gone)\n      b:\n"
+		      "        each: l in lines\n        item: l.name\n",
+	    "{\"lines\":[]}", EVAL_OK, "{\"a\":0,\"b\":[]}");
+	one(__FILE__, __LINE__,
+	    HEAD EMIT "    data:\n      b:\n        each: l in lines\n        "
+		      "item: l.name\n",
+	    "{\"id\":1}", EVAL_ERROR, "t.out: b <- lines (");
+	SAYS("is missing");
+	one(__FILE__, __LINE__,
+	    HEAD EMIT "    data: {a: sum(l.net for l in lines)}\n",
+	    "{\"lines\":null}", EVAL_ERROR, "t.out: a <- lines (");
+	SAYS("is null");
+}
+
 T(many_items)
 {
 	/* over 15 fields and items: heads grow, $out moves along */
@@ -716,8 +735,8 @@ T(explain)
 	CHECK(try_result->verdict == EVAL_OK);
 }
 
-T_MAIN(try_begin(); T_RUN(fields) T_RUN(maps) T_RUN(lists) T_RUN(many_items)
-	   T_RUN(out) T_RUN(lets) T_RUN(when) T_RUN(tables) T_RUN(layers)
-	       T_RUN(table_faults) T_RUN(joins) T_RUN(ids) T_RUN(subject_by_ref)
-		   T_RUN(checks) T_RUN(settings) T_RUN(coverage) T_RUN(explain)
-		       try_end())
+T_MAIN(try_begin(); T_RUN(fields) T_RUN(maps) T_RUN(lists) T_RUN(absent_lists)
+	   T_RUN(many_items) T_RUN(out) T_RUN(lets) T_RUN(when) T_RUN(tables)
+	       T_RUN(layers) T_RUN(table_faults) T_RUN(joins) T_RUN(ids)
+		   T_RUN(subject_by_ref) T_RUN(checks) T_RUN(settings)
+		       T_RUN(coverage) T_RUN(explain) try_end())
