@@ -54,7 +54,63 @@ rules_close(struct rules *r)
 	rules_commit(r);
 	if (r->core != NULL)
 		ruleset_free(r->core->rules);
+	while (r->cfgs_n > 0)
+		config_free(r->cfgs[--r->cfgs_n]);
 	buf_fini(&r->answers);
+}
+
+/* What needs a restart: places, and which systems there are. */
+static enum err
+same_frame(const struct config *a, const struct config *b)
+{
+	bool same =
+	    strcmp(a->data, b->data) == 0 && strcmp(a->bus, b->bus) == 0 &&
+	    strcmp(a->console, b->console) == 0 && a->systems_n == b->systems_n;
+
+	for (size_t i = 0; same && i < a->systems_n; i++)
+		same = slice_eq(a->systems[i].name, b->systems[i].name) &&
+		       slice_eq(a->systems[i].pack, b->systems[i].pack) &&
+		       a->systems[i].live == b->systems[i].live &&
+		       slice_eq(a->systems[i].since, b->systems[i].since);
+	if (same)
+		return ERR_OK;
+	return err_note(ERR_STATE,
+	    "%s: data, bus, console, the list of systems, their mode or since "
+	    "changed: that needs a restart; nothing was taken over",
+	    b->file);
+}
+
+enum err
+rules_reload(struct rules *r, struct faults *f, bool *changed)
+{
+	struct ruleset *rs = NULL;
+	struct config *c = NULL;
+	enum err e;
+
+	*changed = false;
+	if (r->cfgs_n == RULES_RELOADS)
+		return err_note(
+		    ERR_LIMIT, "read again %d times: restart", RULES_RELOADS);
+	e = config_load(&c, r->core->cfg->file, f);
+	if (e == ERR_OK)
+		e = same_frame(r->core->cfg, c);
+	if (e == ERR_OK)
+		e = ruleset_load(&rs, c, buf_all(&r->answers), f);
+	if (e == ERR_OK)
+		e = keep(r->core, rs);
+	if (e != ERR_OK) {
+		ruleset_free(rs);
+		config_free(c);
+		return e;
+	}
+	*changed =
+	    memcmp(ruleset_hash(rs), ruleset_hash(r->core->rules), 32) != 0;
+	ruleset_free(r->core->rules);
+	r->core->rules = rs;
+	/* The first one is the broker's own; the rooms point into it. */
+	r->cfgs[r->cfgs_n++] = c;
+	r->core->cfg = c;
+	return ERR_OK;
 }
 
 bool

@@ -11,10 +11,14 @@
 
 #include "broker/core/batch.h"
 
-#define RULES_CHANGES 16 /* in one turn */
+#define RULES_CHANGES 16  /* in one turn */
+#define RULES_RELOADS 256 /* of one process */
 
 struct rules {
 	struct core *core;
+	struct config
+	    *cfgs[RULES_RELOADS]; /* read later than core->cfg's first */
+	size_t cfgs_n;
 	struct buf
 	    answers; /* msgpack array of [system, map, table, key, row] */
 	struct ruleset *was[RULES_CHANGES]; /* oldest first */
@@ -26,6 +30,15 @@ struct rules {
 enum err rules_open(
     struct rules *r, struct core *core, struct faults *f) MUST_CHECK;
 void rules_close(struct rules *r); /* frees core->rules too */
+
+/*
+ * Read vayla.yaml and the packs again (SIGHUP), whole or not at all: with a
+ * fault, or when more than mappings, tables and settings changed, everything
+ * stays as it is and the note says why. *changed: another ruleset is in force.
+ * Between turns only.
+ */
+enum err rules_reload(
+    struct rules *r, struct faults *f, bool *changed) MUST_CHECK;
 
 /* Is the ruleset in force another than the journal last named? */
 bool rules_changed(const struct rules *r);

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -399,12 +400,45 @@ wait_ms(const struct daemon *d)
 	return ms < TICK_MS ? (long)ms : TICK_MS;
 }
 
+/* vayla.yaml and packs anew. What is held is tried again under the new rules;
+ * what was mapped stays (a replay is a person's act). */
+static void
+reload(struct daemon *d)
+{
+	struct faults f;
+	bool changed;
+	enum err e;
+
+	faults_init(&f);
+	e = rules_reload(&d->rules, &f, &changed);
+	if (e == ERR_OK && changed) {
+		e = holds_load(&d->holds);
+		holds_rerun(&d->holds, SLICE_EMPTY);
+		d->took_rules = true;
+	}
+	if (f.text.n > 0)
+		fputs(buf_cstr(&f.text), stderr);
+	if (e == ERR_OK)
+		say(SAY_INFO, "broker", "SIGHUP: %s",
+		    changed ? "a new ruleset is in force"
+			    : "nothing has changed");
+	else
+		say(SAY_ERROR, "broker",
+		    "SIGHUP: everything stays as it was: %s",
+		    f.count > 0 ? "see the errors above" : err_last());
+	faults_fini(&f);
+}
+
 static void
 signals(struct daemon *d)
 {
 	struct signalfd_siginfo info;
 
 	while (read(d->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			reload(d);
+			continue;
+		}
 		say(SAY_INFO, "broker", "%s: stopping",
 		    info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
 		d->stop = true;

@@ -1,6 +1,8 @@
 """The bus as PROTOCOL.md describes it, spoken by a client written from that page."""
 import collections
+import json
 import random
+import signal
 
 import pytest
 import toybroker
@@ -734,3 +736,33 @@ def test_replay_is_a_plan_first(broker):
     assert no.value.code in ('STATE', 'NOTFOUND')
     with pytest.raises(No):
         op.act('replay', sub='map:books/nothing', seq=plan['items'][0]['seq'])
+
+
+def test_sighup_takes_a_new_ruleset_whole_or_not_at_all(broker):
+    b = broker().start()
+    c, op, books = b.client('shop', 'connector'), b.client('cli', 'operator'), b.client('books', 'connector')
+    books.subscribe(window=100)
+    ruleset = op.ask('status')['ruleset']
+
+    def hup(says):
+        seen = len(b.log.read_text())
+        b.process.send_signal(signal.SIGHUP)
+        return until(lambda: says in b.log.read_text()[seen:], 10)
+    hup('nothing has changed')
+    c.publish(payment('p1', 1, method='swish'), order(1))
+    books.settle(books.delivery()[0]['seq'])      # the note
+    assert counts(op)['ask'] == 1
+    correct(b, 'toybooks/posting.map.yaml', "bank: '1310'", "bank: '1310', swish: '1399', nonsense")
+    hup('stays as it was')                        # a broken file: all stays
+    assert op.ask('status')['ruleset'] == ruleset
+    correct(b, 'toybooks/posting.map.yaml', ", nonsense", "")
+    hup('a new ruleset is in force')
+    header, e = books.delivery()                  # what asked goes on by itself
+    assert e['data']['account'] == '1399' and e['ruleset'].hex() != ruleset[:16]
+    books.settle(header['seq'])
+    assert op.ask('status')['ruleset'] == until(lambda: op.ask('status')['ruleset'])
+    b.config['systems']['more'] = {'use': 'toyshop'}
+    b.file.write_text(json.dumps(b.config))
+    hup('needs a restart')
+    c.publish(order(2))
+    assert b.stop() == 0
