@@ -14,6 +14,8 @@
 #include "connectors/http/poll.h"
 #include "connectors/http/send.h"
 
+#define PACK_BYTES (16 * 1024 * 1024)
+
 struct http {
 	struct far far;
 	struct sender *sender;
@@ -27,6 +29,28 @@ check_pack(const struct pack *p, struct arena *a, struct faults *f)
 
 	if (plan_load(p, a, f, &plan) != ERR_OK && f->count == 0)
 		fault(f, p->file, NULL, "%s", err_last());
+}
+
+/* A system that is only polled, and whose address is not given, comes in by
+ * webhook alone: it needs no process. */
+static bool
+needed(const struct sdk_system *x)
+{
+	const struct formula_env env = {SLICE_EMPTY, x->open, SLICE_EMPTY, 0};
+	struct faults f;
+	struct arena a;
+	struct plan plan;
+	bool yes;
+
+	arena_init(&a, PACK_BYTES);
+	faults_init(&f);
+	/* what is wrong with it, its own process says */
+	yes = plan_load(x->pack, &a, &f, &plan) != ERR_OK || plan.sends_n > 0;
+	for (size_t i = 0; !yes && i < plan.polls_n; i++)
+		yes = url_ready(&plan.polls[i].url, &env, &a);
+	faults_fini(&f);
+	arena_fini(&a);
+	return yes;
 }
 
 /* Settings without which nothing can be sent. Polls without them rest. */
@@ -170,6 +194,7 @@ const struct connector connector_http = {
     .role = "connector",
     .single = true,
     .takes = plan_wanted,
+    .needed = needed,
     .check_pack = check_pack,
     .window = SEND_HAND,
     .window_bytes = 4 * 1024 * 1024,

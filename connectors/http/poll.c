@@ -739,8 +739,10 @@ poller_open(struct poller **out, struct far *far)
 		if (!url_ready(&p->plan->url, &env, &p->arena)) {
 			p->state = POLL_OFF;
 			say(SAY_INFO, "poll",
-			    "%.*s rests: the setting `url` is not there",
-			    SLICE_ARG(p->plan->name));
+			    "%.*s rests: the setting that says where to ask "
+			    "(%.*s) is not there",
+			    SLICE_ARG(p->plan->name),
+			    SLICE_ARG(p->plan->url.shown));
 		}
 	}
 	*out = all;

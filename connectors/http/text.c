@@ -385,16 +385,18 @@ base_put(const struct url_text *u, const struct formula_env *env,
 	enum err e = text_of(u->base, env, scratch, text);
 
 	if (e != ERR_OK)
-		return err_wrap(e, "where the system is (its setting `url`)");
-	while (text->n > 0 && text->p[text->n - 1] == '/')
+		return err_wrap(e, "where the system is");
+	/* alone it is the whole URL, with its query; else a path follows */
+	while (u->n > 0 && text->n > 0 && text->p[text->n - 1] == '/')
 		text->n--;
 	for (size_t i = 0; i < text->n; i++)
-		if (text->p[i] == '?' || text->p[i] == '#' ||
+		if ((text->p[i] == '?' && u->n > 0) || text->p[i] == '#' ||
 		    text->p[i] == '@' || text->p[i] <= ' ' ||
 		    text->p[i] >= 0x7f)
 			return err_note(ERR_CONFIG,
-			    "the setting `url` is https://host/path, without "
-			    "a name, a question mark or a hash");
+			    "the setting that says where the system is must be "
+			    "https://host/path, without a name%s or a hash",
+			    u->n > 0 ? ", a question mark" : "");
 	buf_slice(out, buf_all(text));
 	return ERR_OK;
 }

@@ -226,7 +226,9 @@ plan(struct run *r)
 	for (size_t i = 0; e == ERR_OK && i < r->set.n; i++) {
 		const struct sdk_system *x = &r->set.systems[i];
 
-		if (connector_for(x->pack, true) == NULL)
+		const struct connector *kind = connector_for(x->pack, true);
+
+		if (kind == NULL || (kind->needed != NULL && !kind->needed(x)))
 			continue;
 		snprintf(name, sizeof(name), "%.*s", SLICE_ARG(x->conf->name));
 		e = add(r, name, false);

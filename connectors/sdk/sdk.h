@@ -77,6 +77,10 @@ struct connector {
 	/* Is this the connector for systems of that pack? */
 	bool (*takes)(const struct pack *p);
 
+	/* Has it anything to do for this system, as it is set up? NULL: yes.
+	 */
+	bool (*needed)(const struct sdk_system *x);
+
 	/* What can be wrong with its sections of a pack, whatever the systems,
 	 * into `f`: also asked by `vayla check`, of every pack it takes; or
 	 * NULL. */

@@ -241,6 +241,10 @@ T(urls)
 	CHECK_OK(url_of("https://other.example/{if(has(note), 'a}}b', 'x')}",
 	    at, "{\"number\": \"1\", \"note\": \"n\"}", out));
 	CHECK_STR(out, "https://other.example/a%7Db");
+	CHECK_OK(
+	    url_of("{$settings.url}", "{\"url\": \"https://f.example/a/?b=c\"}",
+		"{\"number\": \"1\"}", out));
+	CHECK_STR(out, "https://f.example/a/?b=c");
 	CHECK(url_of("/o/{number}", at, "{\"number\": \"\"}", out) != ERR_OK);
 	CHECK(
 	    url_of("/o/{number}/x", at, "{\"number\": \"..\"}", out) != ERR_OK);
