@@ -13,6 +13,7 @@
 #include "mappings/engine/map_run.h"
 #include "mappings/engine/mapfile.h"
 #include "mappings/engine/maptest.h"
+#include "mappings/engine/sweep.h"
 #include "mappings/engine/verbs.h"
 
 static int
@@ -138,7 +139,8 @@ check(int argc, char **argv)
 
 struct tested {
 	struct maptest count;
-	bool verbose, broken;
+	struct sweep swept;
+	bool verbose, broken, sweep;
 };
 
 static void
@@ -151,6 +153,9 @@ test_file(const char *path, void *self)
 		t->broken = true;
 	else if (t->count.untested > untested)
 		printf("%s: has no tests\n", path);
+	else if (t->sweep &&
+		 sweep_file(path, t->verbose, stdout, &t->swept) != ERR_OK)
+		t->broken = true;
 }
 
 static int
@@ -164,6 +169,12 @@ test(int argc, char **argv)
 		.help = "name the tests that pass, and what no "
 			"test reaches",
 		.flag = &t.verbose},
+	    {.name = "sweep",
+		.type = OPT_FLAG,
+		.help = "also take every leaf of every sample away: missing, "
+			"null and blank must be refused, change only what is "
+			"optional, or take a default that a test takes",
+		.flag = &t.sweep},
 	    {.name = NULL}};
 	const struct command command = {.usage = "vayla map test [FILE...]",
 	    .help = "Runs the tests that stand in mappings. What differs is "
@@ -189,8 +200,16 @@ test(int argc, char **argv)
 		    t.count.reached < t.count.points && !t.verbose
 			? " (-v names the others)"
 			: "");
-	printf("%zu passed, %zu failed\n", t.count.passed, t.count.failed);
-	return t.count.failed > 0 || t.broken ? EXIT_FAILED : EXIT_OK;
+	if (t.sweep)
+		printf("swept %zu: %zu refused, %zu optional, %zu by a tested "
+		       "default, %zu irrelevant, %zu silent\n",
+		    t.swept.tried, t.swept.refused, t.swept.optional,
+		    t.swept.defaulted, t.swept.irrelevant, t.swept.failed);
+	printf("%zu passed, %zu failed\n", t.count.passed,
+	    t.count.failed + t.swept.failed);
+	return t.count.failed > 0 || t.swept.failed > 0 || t.broken
+		   ? EXIT_FAILED
+		   : EXIT_OK;
 }
 
 /* ---- run ---- */
