@@ -10,6 +10,8 @@
 #include "broker/base/config.h"
 #include "broker/base/file.h"
 #include "broker/base/opt.h"
+#include "broker/base/json.h"
+#include "mappings/engine/learn.h"
 #include "mappings/engine/map_run.h"
 #include "mappings/engine/mapfile.h"
 #include "mappings/engine/maptest.h"
@@ -285,6 +287,69 @@ explain(int argc, char **argv)
 	return run_as(argc, argv, true);
 }
 
+/* ---- learn ---- */
+
+static enum err
+learn_from(struct learn *l, const char *path, struct buf *mp)
+{
+	struct buf text;
+	enum err e;
+
+	buf_init(&text, 16 * 1024 * 1024);
+	buf_reset(mp);
+	e = file_read(path, &text);
+	if (e == ERR_OK)
+		e = json_to_mp(buf_all(&text), mp, NULL);
+	if (e == ERR_OK)
+		e = learn_add(l, buf_all(mp));
+	buf_fini(&text);
+	return e == ERR_OK ? e : err_wrap(e, "%s", path);
+}
+
+static int
+learn(int argc, char **argv)
+{
+	static const struct opt opts[] = {{.name = NULL}};
+	static const struct command command = {
+	    .usage = "vayla map learn TYPE SAMPLE.json...",
+	    .help =
+		"Writes a first draft of the schema of TYPE on stdout, from "
+		"samples: paths, types, what is not always there. Look at "
+		"each line before it goes to schema/TYPE.yaml.",
+	    .opts = opts,
+	    .min_args = 2,
+	    .max_args = -1};
+	struct arena a;
+	struct learn *l;
+	struct buf out, mp;
+	enum err e = ERR_OK;
+	bool done;
+	int n;
+
+	if (opt_parse(&command, argc, argv, &n, &done) != ERR_OK)
+		return usage();
+	if (done)
+		return EXIT_OK;
+	arena_init(&a, 256 * 1024 * 1024);
+	buf_init(&out, 16 * 1024 * 1024);
+	buf_init(&mp, 16 * 1024 * 1024);
+	l = learn_new(&a);
+	if (l == NULL)
+		e = err_note(ERR_NOMEM, "no memory to learn");
+	for (int i = 1; e == ERR_OK && i < n; i++)
+		e = learn_from(l, argv[1 + i], &mp);
+	if (e == ERR_OK)
+		e = learn_write(l, slice_str(argv[1]), &out);
+	if (e == ERR_OK)
+		e = fd_write(1, buf_all(&out));
+	if (e != ERR_OK)
+		fprintf(stderr, "vayla map learn: %s\n", err_last());
+	arena_fini(&a);
+	buf_fini(&out);
+	buf_fini(&mp);
+	return e == ERR_OK ? EXIT_OK : EXIT_FAILED;
+}
+
 int
 map_verb(int argc, char **argv)
 {
@@ -296,6 +361,7 @@ map_verb(int argc, char **argv)
 	    {"check", check, "everything that is wrong with a mapping"},
 	    {"test", test, "run the tests that stand in mappings"},
 	    {"run", run, "one event through a mapping"},
+	    {"learn", learn, "a first draft of a schema, from samples"},
 	    {"explain", explain, "where each field of the outcome came from"},
 	};
 	bool help = argc >= 2 && (strcmp(argv[1], "--help") == 0 ||
