@@ -178,6 +178,28 @@ http_step(void *self, int *next_ms)
 	return e;
 }
 
+static uint32_t
+http_report(void *self, struct buf *out)
+{
+	struct http *h = self;
+	const struct poll_counts c = poller_counts(h->poller);
+	const struct {
+		const char *name;
+		uint64_t n;
+	} all[] = {{"under_way", web_running(h->far.web)},
+	    {"failures_in_a_row", (uint64_t)h->far.gate.failures},
+	    {"shut", h->far.gate.open_until != 0}, {"poll_rounds", c.rounds},
+	    {"poll_failed", c.failed}, {"poll_items", c.items},
+	    {"poll_bad_items", c.bad}};
+	const uint32_t n = sizeof(all) / sizeof(*all);
+
+	for (uint32_t i = 0; i < n; i++) {
+		mp_put_cstr(out, all[i].name);
+		mp_put_uint(out, all[i].n);
+	}
+	return n;
+}
+
 static bool
 http_drain(void *self)
 {
@@ -204,6 +226,7 @@ const struct connector connector_http = {
     .on_delivery = http_delivery,
     .fds = http_fds,
     .step = http_step,
+    .report = http_report,
     .drain = http_drain,
     .close = http_close,
 };

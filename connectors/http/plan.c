@@ -258,6 +258,31 @@ load_answer(struct loader *l, const struct yaml *y, struct plan_request *r)
 }
 
 static void
+load_repeat(struct loader *l, const struct yaml *y, struct plan_request *r)
+{
+	static const char *const known[] = {"every", "until", "for", NULL};
+	int64_t every = 0;
+
+	if (y == NULL || !yaml_known(&l->in.at, y, known, "repeat"))
+		return;
+	r->repeats = true;
+	r->for_ns = 60 * 86400 * SEC_NS;
+	if (yaml_get(y, "every") == NULL)
+		fault(l->in.at.f, l->in.at.file, y,
+		    "repeat: every: how long it is until it is asked again");
+	(void)text_duration(&l->in, yaml_get(y, "every"), "every", &every);
+	(void)text_duration(&l->in, yaml_get(y, "for"), "for", &r->for_ns);
+	if (every > 86400 * SEC_NS)
+		fault(l->in.at.f, l->in.at.file, yaml_get(y, "every"),
+		    "every: at most 24h");
+	r->every_ms = every / 1000000;
+	r->until = need(l, y, "until", ANSWER_ROOTS, false);
+	if (r->method != NULL && strcmp(r->method, "GET") != 0)
+		fault(l->in.at.f, l->in.at.file, y,
+		    "only a `get` is repeated: all else changes something");
+}
+
+static void
 load_body(struct loader *l, const struct yaml *y, const struct schema_field *in,
     struct plan_request *r)
 {
@@ -318,6 +343,7 @@ load_request(struct loader *l, const struct yaml *y,
 	    &l->in, yaml_get(y, "remote"), ANSWER_ROOTS, NULL, false);
 	load_find(l, yaml_get(y, "find"), in, r);
 	load_answer(l, yaml_get(y, "answer"), r);
+	load_repeat(l, yaml_get(y, "repeat"), r);
 }
 
 static void

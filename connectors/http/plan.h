@@ -77,6 +77,10 @@ struct plan_request {
 	bool answers;
 	struct slice answer_type;
 	const struct formula *answer_id, *answer_subject, *answer_data;
+	/* repeat: */
+	bool repeats;
+	int64_t every_ms, for_ns;
+	const struct formula *until;
 };
 
 enum plan_withdrawn { WITHDRAWN_ASK, WITHDRAWN_NOTHING, WITHDRAWN_SEND };

@@ -81,6 +81,7 @@ struct poller {
 	struct cursors cursors;
 	size_t n;
 	struct poll *polls;
+	struct poll_counts counts;
 	bool draining;
 };
 
@@ -115,6 +116,7 @@ give_up(struct poll *p, const char *why)
 	if (wait > p->plan->every_ms * NS_PER_MS)
 		wait = p->plan->every_ms * NS_PER_MS;
 	p->failures++;
+	p->all->counts.failed++;
 	(void)snprintf(line, sizeof(line), "%s", why);
 	far_clean(line);
 	say(SAY_WARN, "poll", "%.*s: %s; again in %jd s",
@@ -145,6 +147,9 @@ round_end(struct poll *p, bool at_once)
 		say(SAY_INFO, "poll", "%.*s: %zu items taken, %zu not",
 		    SLICE_ARG(p->plan->name), p->stored, p->bad);
 	p->failures = 0;
+	p->all->counts.rounds++;
+	p->all->counts.items += p->stored;
+	p->all->counts.bad += p->bad;
 	rest(p, at_once ? 0 : p->plan->every_ms * NS_PER_MS);
 }
 
@@ -694,6 +699,12 @@ poller_step(struct poller *all, int *next_ms)
 				*next_ms = (int)ms;
 		}
 	}
+}
+
+struct poll_counts
+poller_counts(const struct poller *all)
+{
+	return all->counts;
 }
 
 bool

@@ -22,6 +22,12 @@ enum err poller_open(struct poller **out, struct far *far) MUST_CHECK;
 void poller_close(struct poller *p); /* NULL is a no-op */
 void poller_step(struct poller *p, int *next_ms);
 
+/* Counters of what polls did. */
+struct poll_counts {
+	uint64_t rounds, failed, items, bad;
+};
+struct poll_counts poller_counts(const struct poller *p);
+
 /* Begin nothing more; true when nothing is under way. */
 bool poller_drain(struct poller *p);
 

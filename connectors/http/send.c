@@ -39,6 +39,8 @@ struct job {
 	struct arena arena; /* holds what follows, and scratch */
 	struct slice id, subject, type, data;
 	uint32_t revision;
+	int64_t asked_at; /* when the request was made, or 0 */
+	struct slice traceparent;
 	struct slice base; /* of $request: pairs without a head */
 	struct slice remote;
 	uint8_t digest[32];
@@ -210,28 +212,48 @@ fill_answer(struct job *j, const struct formula_env *env, struct event *ev)
 	return e;
 }
 
-/* It is done: settle it, with the answer where the pack wants it. */
+/* Is it to be asked again later? A formula that does not say so is no reason
+ * to stop. */
+static bool
+repeats(struct job *j, const struct formula_env *env)
+{
+	const struct plan_request *r = j->request;
+	bool enough = false;
+
+	if (!r->repeats ||
+	    (j->asked_at != 0 && clock_now() - j->asked_at > r->for_ns))
+		return false;
+	return formula_true(r->until, env, &j->arena, &enough) != ERR_OK ||
+	       !enough;
+}
+
+/* It is done (for now): settle it, with the answer where the pack wants it. */
 static void
 settle_ok(struct job *j, const struct formula_env *env,
     const struct web_answer *a, const char *text)
 {
+	bool later = repeats(j, env);
+	enum plan_verdict is = later ? VERDICT_DEFER : VERDICT_OK;
+	int64_t after_ms = later ? j->request->every_ms : 0;
 	struct event ev;
 	char line[600];
 	enum err e;
 
+	if (later && text == NULL)
+		text = "it is asked again";
 	take_remote(j, env);
 	if (!j->request->answers || env->in.n == 0) {
-		settle(j, VERDICT_OK, 0, text, a, NULL);
+		settle(j, is, after_ms, text, a, NULL);
 		return;
 	}
 	e = fill_answer(j, env, &ev);
 	if (e == ERR_OK) {
-		settle(j, VERDICT_OK, 0, text, a, &ev);
+		settle(j, is, after_ms, text, a, &ev);
 		return;
 	}
 	(void)snprintf(line, sizeof(line),
 	    "it is done, but its answer is not kept: %s", err_last());
-	settle(j, VERDICT_OK, 0, line, a, NULL);
+	settle(j, is, after_ms, line, a, NULL);
 }
 
 /* ---- answers ---- */
@@ -311,6 +333,8 @@ decide(struct job *j, const struct web_answer *a)
 		return;
 	}
 	outcome_of(j->request, a, odd, &env, &j->arena, &o);
+	if (j->request->repeats && o.is == VERDICT_DEFER && o.after_ms == 0)
+		o.after_ms = j->request->every_ms;
 	if (o.is == VERDICT_OK)
 		settle_ok(j, &env, a, NULL);
 	else
@@ -411,6 +435,11 @@ put_request(struct job *j, struct web_request *q, struct buf *url,
 		return e;
 	if (type != NULL)
 		put_line(headers, "Content-Type", type);
+	if (j->traceparent.n > 0) {
+		buf_str(headers, "traceparent: ");
+		buf_slice(headers, j->traceparent);
+		buf_byte(headers, '\0');
+	}
 	if (r->idempotency.n > 0 && !j->looking) {
 		buf_printf(headers, "%.*s: %.*s:%u", SLICE_ARG(r->idempotency),
 		    SLICE_ARG(j->id), (unsigned)j->revision);
@@ -460,6 +489,17 @@ job_free(struct job *j)
 	free(j);
 }
 
+/* "00-<32 hex>-<16 hex>-<2 hex>" in small letters, and nothing that is not. */
+static bool
+trace_fine(struct slice t)
+{
+	for (size_t i = 0; i < t.n; i++)
+		if (!(t.p[i] == '-' || (t.p[i] >= '0' && t.p[i] <= '9') ||
+			(t.p[i] >= 'a' && t.p[i] <= 'f')))
+			return false;
+	return t.n == 55;
+}
+
 static enum err
 keep(struct job *j, const struct event *e)
 {
@@ -497,6 +537,8 @@ keep(struct job *j, const struct event *e)
 		err = arena_copy(&j->arena, e->subject, &j->subject);
 	if (err == ERR_OK)
 		err = arena_copy(&j->arena, e->data, &j->data);
+	if (err == ERR_OK && trace_fine(e->traceparent))
+		err = arena_copy(&j->arena, e->traceparent, &j->traceparent);
 	return err;
 }
 
@@ -549,6 +591,9 @@ sender_take(struct sender *s, const struct delivery *d)
 	j->seq = d->seq;
 	j->attempt = d->attempt;
 	j->revision = d->event->revision > 0 ? d->event->revision : 1;
+	j->asked_at = d->event->recordedtime != 0 ? d->event->recordedtime
+						  : d->event->time;
+	j->traceparent = SLICE_EMPTY;
 	j->remote = SLICE_EMPTY;
 	j->extend_at = now + EXTEND_NS;
 	arena_init(&j->arena, JOB_BYTES);

@@ -304,20 +304,26 @@ on_event(void *arg, struct slice sub, uint64_t seq, uint32_t attempt,
 static void
 report(struct sdk_loop *l)
 {
+	uint32_t n = SETTLE_ASK + 2;
 	struct buf b;
+	size_t mark;
 
 	/* A connector without deliveries has something else to report. */
 	if (l->sdk->kind->window == 0)
 		return;
-	buf_init(&b, 1024);
-	mp_put_map(&b, SETTLE_ASK + 2);
+	buf_init(&b, 4096);
+	mark = mp_open(&b);
 	for (int i = 0; i <= SETTLE_ASK; i++) {
 		mp_put_cstr(&b, settle_name((enum settle_verdict)i));
 		mp_put_uint(&b, l->counts[i]);
 	}
 	mp_put_cstr(&b, "in_hand");
 	mp_put_uint(&b, l->hand_n);
-	client_report(l->sdk->client, buf_all(&b));
+	if (l->sdk->kind->report != NULL)
+		n += l->sdk->kind->report(l->self, &b);
+	mp_close_map(&b, mark, n);
+	if (buf_check(&b) == ERR_OK)
+		client_report(l->sdk->client, buf_all(&b));
 	buf_fini(&b);
 }
 

@@ -112,6 +112,11 @@ struct connector {
 	 * what others want, never negative). An error ends the process. */
 	enum err (*step)(void *self, int *next_ms);
 
+	/* Counters beside the loop's own, for the broker's status: up to 32
+	 * pairs of text and unsigned appended, their number returned; or NULL.
+	 */
+	uint32_t (*report)(void *self, struct buf *out);
+
 	/* The process shall end: take nothing new. true when nothing is under
 	 * way any more; or NULL. */
 	bool (*drain)(void *self);

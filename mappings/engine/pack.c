@@ -280,8 +280,8 @@ send_load(struct yaml_at *at, const struct pack *p, const struct yaml *y,
 	/* All but revised and spent is its connector's to understand. */
 	static const char *const keys[] = {"write", "get", "post", "put",
 	    "patch", "delete", "headers", "body", "form", "expect",
-	    "idempotency", "find", "outcome", "remote", "answer", "withdrawn",
-	    "revised", "spent", NULL};
+	    "idempotency", "find", "outcome", "remote", "answer", "repeat",
+	    "withdrawn", "revised", "spent", NULL};
 	static const char *const revised[] = {
 	    "send", "reverse", "ask", "never", NULL};
 	static const char *const spent[] = {"park", "skip", NULL};

@@ -50,12 +50,12 @@ class FakeBroker:
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
-    def deliver(self, id, data=None, revision=1, withdrawn=False, subject=None, type='ledger.posting'):
+    def deliver(self, id, data=None, revision=1, withdrawn=False, subject=None, type='ledger.posting', **more):
         """Queue an event; its sequence."""
         with self.lock:
             self.seq += 1
             event = {'id': id, 'source': self.sub, 'type': type, 'subject': subject or f'order:{id}',
-                     'sequence': self.seq, 'revision': revision, 'target': self.sub}
+                     'sequence': self.seq, 'revision': revision, 'target': self.sub, **more}
             if withdrawn:
                 event['withdrawn'] = True
             if data is not None:

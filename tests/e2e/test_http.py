@@ -9,6 +9,7 @@ import subprocess
 import textwrap
 import time
 
+import msgpack
 import pytest
 
 from fakebroker import FakeBroker
@@ -53,6 +54,13 @@ send:
     expect: text
     outcome: {reject: $in = 'NO'}
     revised: never
+  far.track:
+    get: "/track/{sku}"
+    outcome: {defer: $status = 404}
+    answer: {type: far.tracked, id: "{sku}:{hash($in)}", subject: "parcel:{sku}"}
+    repeat: {every: 1s, until: status = 'DELIVERED', for: 30d}
+    revised: never
+    withdrawn: nothing
 poll:
   - name: things
     every: 1s
@@ -65,7 +73,7 @@ poll:
 SCHEMAS = {
     'far.stock': {'sku': 'text', 'on_hand': 'integer'},
     'far.order': {'sku': 'text', 'quantity': 'integer', 'note?': 'text'},
-    'far.note': {'sku': 'text', 'note?': 'text'},
+    'far.note': {'sku': 'text', 'note?': 'text'}, 'far.track': {'sku': 'text'}, 'far.tracked': {'sku': 'text', 'status': 'text'},
     'far.product': {'id': 'integer'}, 'far.made': {'number': 'text'}, 'far.thing': {'id': 'integer', 'changed': 'text'}}
 
 
@@ -326,6 +334,30 @@ def test_an_answer_the_broker_refuses_does_not_repeat_the_request(make):
     seq = c.send('far.stock', STOCK)
     assert c.broker.wait([seq])[seq]['verdict'] == 'ok'
     assert len(c.far.of('PUT')) == 1 and not c.broker.events and 'cannot be kept' in c.log.read_text()
+
+
+def test_asked_again_until_it_is_there(make):
+    c = make()
+    c.far.then(Answer(404, {}), Answer(200, {'sku': 'P1', 'status': 'ON_ITS_WAY'}), Answer(500), Answer(200, {'sku': 'P1', 'status': 'ON_ITS_WAY'}))
+    c.far.say(200, {'sku': 'P1', 'status': 'DELIVERED'})
+    seq = c.send('far.track', {'sku': 'P1'})
+    s = c.broker.wait([seq])[seq]
+    assert s['verdict'] == 'ok' and [x['verdict'] for x in c.broker.settled[seq]] == ['defer', 'defer', 'retry', 'defer', 'ok']
+    assert {x['after_ms'] for x in c.broker.settled[seq] if x['verdict'] == 'defer'} == {1000}
+    assert [e['data']['status'] for e in c.broker.events] == ['ON_ITS_WAY', 'ON_ITS_WAY', 'DELIVERED']
+    assert len({e['id'] for e in c.broker.events}) == 2 and c.broker.events[0]['subject'] == 'parcel:P1'
+    assert len(c.far.of('GET')) == 5
+    c.far.say(200, {'sku': 'P2', 'status': 'LOST'})
+    long_ago = c.send('far.track', {'sku': 'P2'}, time=msgpack.Timestamp(1700000000, 0))
+    assert c.settled(long_ago)['verdict'] == 'ok', 'not for ever'
+
+
+def test_a_trace_goes_on(make):
+    c = make()
+    trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    c.broker.wait([c.send('far.stock', STOCK, traceparent=trace), c.send('far.stock', STOCK, traceparent='x\r\nX-Evil: 1')])
+    assert sorted(q['headers'].get('traceparent', '') for q in c.far.of('PUT')) == ['', trace]
+    assert not any('x-evil' in q['headers'] for q in c.far.asked)
 
 
 # ---- again ----
@@ -674,7 +706,9 @@ def test_webhook_and_poll_of_one_fact_are_one_event(vayla, tmp_path):
     ('limits: {parallel: 4', 'limits: {paralel: 4', r'pack.yaml:8:\d+: .*paralel.*"parallel"'),
     ('timeout: 1s', 'timeout: 1 s', r'pack.yaml:8:\d+: timeout: write a number'),
     ('expect: text', 'expect: xml', r'pack.yaml:\d+:\d+: .*xml'),
-    ('every: 1s', 'evry: 1s', r'pack.yaml:\d+:5: .*evry.*"every"'),
+    ('repeat: {every: 1s', 'repeat: {evry: 1s', r'pack.yaml:\d+:\d+: repeat: .*evry.*"every"'),
+    ('get: "/track/{sku}"', 'post: "/track/{sku}"', r'pack.yaml:\d+:\d+: only a `get` is repeated'),
+    ('every: 1s\n    get', 'evry: 1s\n    get', r'pack.yaml:\d+:5: .*evry.*"every"'),
     ('pages: {param: page, size: 3}', 'pages: links', r'pack.yaml:\d+:\d+: .*links.*"link"'),
     ('overlap: 10s', 'overlapp: 10s', r'pack.yaml:\d+:\d+: .*overlapp.*"overlap"'),
     ('since={cursor}', 'since=1', r'pack.yaml:\d+:\d+: `get` does not ask since'),

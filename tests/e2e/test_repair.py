@@ -68,6 +68,10 @@ def test_orders_that_webhooks_lost(vayla, tmp_path):
         assert v.status()['types']['woocommerce.order'] == len(totals), 'an order that came both ways is one event'
         cursor = json.loads((v.data / 'connectors' / 'shop.json').read_text())['polls']['orders']
         assert cursor == max(o['date_modified_gmt'] for o in shop.orders.values()) + 'Z'
+        def counted():
+            s = next((s for s in v.status()['sessions'] if s['name'] == 'shop'), {})
+            return (s.get('report') or {}).get('poll_rounds')
+        until(counted)
         assert shop.refused == 0 and 'cs_2' not in v.log.read_text()
         assert v.stop() == 0
     finally:
