@@ -175,6 +175,15 @@ def test_an_order_is_found_by_its_parcel(v):
     assert t['money']['ordered'] == show(v, 'order:shop/1043')['money']['ordered']
 
 
+def test_the_shop_names_the_parcel(v):
+    pushed(v, scan('JJFI800', '68', '2026-03-01 08:00:00'), scan('JJFI801', '68', '2026-03-01 08:00:00'))
+    meta = [{'id': 1, 'key': '_wc_shipment_tracking_items', 'value': [{'tracking_provider': 'posti', 'tracking_number': 'JJFI 800'}]},
+            {'id': 2, 'key': '_wc_pakettikauppa_tracking_code', 'value': 'JJFI801'}]
+    assert send_order(v, SHOP, {**shop_order(1050), 'meta_data': meta}, 'order.updated', 'shop')[0] == 200
+    t = whole(v, 'JJFI800', 2, 'order:shop/1050')
+    assert t == show(v, 'JJFI801') and len(events(t, 'order.placed')) == 1
+
+
 def test_polled_histories_and_pushes_are_one_parcel(vayla):
     far, tracking = Far(), {'hits': []}
 
