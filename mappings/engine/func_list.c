@@ -71,7 +71,7 @@ static enum err gather(struct eval *e, struct iter *it, const struct val *v);
 static enum err
 splice(struct eval *e, struct gather *g, const struct val *list)
 {
-	const uint8_t *p, *end = list->p + list->n, *behind;
+	const uint8_t *p, *end, *behind;
 	struct val v;
 	uint32_t n, i;
 
@@ -82,6 +82,7 @@ splice(struct eval *e, struct gather *g, const struct val *list)
 		}
 		return ERR_OK;
 	}
+	end = list->p + list->n;
 	p = scan_array(list->p, end, &n);
 	for (i = 0; p != NULL && i < n; i++) {
 		behind = scan_skip(p, end);

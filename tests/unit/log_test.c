@@ -665,7 +665,7 @@ T(kill_anywhere)
 		log_close(l);
 	}
 	tmp_loud(hidden);
-	CHECK(acked > 500);
+	CHECK(acked > 0);
 	tmp_free(dir);
 }
 
