@@ -292,6 +292,20 @@ known(const struct lang *l, const struct var *v, const struct step *s, size_t n)
 	return false;
 }
 
+/* need(x), which has been evaluated when the condition was. */
+static void
+fact_need(struct lang *l, const struct expr *x)
+{
+	const struct expr *a;
+
+	if (x->op != X_CALL || x->n != 1 || !slice_is(x->root, "need"))
+		return;
+	a = x->args[0].x;
+	if (a->op == X_PATH && a->var != NULL && l->facts_n < LANG_FACTS)
+		l->facts[l->facts_n++] =
+		    (struct fact){a->var, a->steps, a->steps_n};
+}
+
 void
 check_facts(struct lang *l, const struct expr *cond, bool truth)
 {
@@ -299,6 +313,13 @@ check_facts(struct lang *l, const struct expr *cond, bool truth)
 
 	if (cond == NULL)
 		return;
+	/* what was compared was there, with need() or as it is */
+	if (cond->op >= X_EQ && cond->op <= X_GE) {
+		fact_need(l, cond->args[0].x);
+		fact_need(l, cond->args[1].x);
+	} else if (cond->op == X_IN) {
+		fact_need(l, cond->args[0].x);
+	}
 	if (cond->op == X_NOT) {
 		check_facts(l, cond->args[0].x, !truth);
 	} else if (cond->op == (truth ? X_AND : X_OR)) {

@@ -354,6 +354,8 @@ val_read(struct eval *e, const struct expr *x, const uint8_t *p, uint32_t n,
 		*out = (struct val){.tag = V_TEXT, .n = c & 31u, .p = p + 1};
 		if (t->kind == K_TEXT && c != 0xa0)
 			return ERR_OK;
+		if (t->kind == K_DEC && parse_simple(p + 1, c & 31u, out))
+			return ERR_OK;
 	} else if (c < 0x80) {
 		*out = val_int(c);
 	} else if (c >= 0xe0) {

@@ -171,6 +171,9 @@ T(absence)
 	V("has(addr) and addr.city = 'Turku'", "true");
 	V("not has(addr) or addr.city = 'Turku'", "true");
 	F("if(has(addr), addr.zip, '')", "may be absent");
+	R("if(need(o) = 'x', o, '')", "need() insists");
+	V("if(need(addr.city) = 'Turku', addr.city, '')", "\"Turku\"");
+	F("if(b or need(o) = 'x', o, '')", "may be absent");
 	V("has(o)", "false");
 	V("has(addr)", "true");
 	R("need(o)", "v <- o (");
