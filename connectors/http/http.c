@@ -45,7 +45,10 @@ needed(const struct sdk_system *x)
 	arena_init(&a, PACK_BYTES);
 	faults_init(&f);
 	/* what is wrong with it, its own process says */
-	yes = plan_load(x->pack, &a, &f, &plan) != ERR_OK || plan.sends_n > 0;
+	yes = plan_load(x->pack, &a, &f, &plan) != ERR_OK;
+	for (size_t i = 0; !yes && i < plan.sends_n; i++)
+		yes = plan.sends[i].request.url.shown.p[0] == '/' ||
+		      url_ready(&plan.sends[i].request.url, &env, &a);
 	for (size_t i = 0; !yes && i < plan.polls_n; i++)
 		yes = url_ready(&plan.polls[i].url, &env, &a);
 	faults_fini(&f);
@@ -70,8 +73,11 @@ check(const struct sdk *s, struct faults *f)
 	    plan_load(x->pack, s->arena, f, &plan) != ERR_OK)
 		return;
 	arena_init(&scratch, 1024 * 1024);
+	/* Below a setting of another name than `url` it may be meant to rest.
+	 */
 	for (size_t i = 0; i < plan.sends_n; i++)
-		if (!url_ready(&plan.sends[i].request.url, &env, &scratch)) {
+		if (plan.sends[i].request.url.shown.p[0] == '/' &&
+		    !url_ready(&plan.sends[i].request.url, &env, &scratch)) {
 			fault(f, s->config->file, x->conf->node,
 			    "system %.*s: %.*s is sent below the setting "
 			    "`url`, which is not there",
