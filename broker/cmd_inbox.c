@@ -45,7 +45,9 @@ list(struct inbox *in, char **words)
 	enum err e;
 
 	(void)words;
-	e = cmd_ask(&in->c, "open", "sub", "", "#max", "500", NULL);
+	e = in->all ? cmd_ask(&in->c, "open", "sub", "", "#max", "500", NULL)
+		    : cmd_ask(&in->c, "open", "sub", "", "#max", "500",
+			  "?people", "", NULL);
 	if (e != ERR_OK || cmd_json(&in->c))
 		return e;
 	if (!mp_get(buf_all(&in->c.reply), "items", &items))

@@ -9,6 +9,7 @@
 #include "broker/core/emit.h"
 
 #define OPEN_MAX 1000
+#define OPEN_PAGES 50
 #define RECENT_MAX 200
 #define PLAN_RECORDS 20000 /* looked at for one answer */
 #define PLAN_INPUTS 500
@@ -190,45 +191,78 @@ ask_status(struct daemon *d, struct buf *b)
 	return buf_check(b);
 }
 
-/* {items: list, next}: `list` is query_open's; the last one's seq goes on. */
+struct open_page {
+	struct slice sub;
+	uint64_t after;
+	size_t max;
+	bool people; /* only what needs a person */
+};
+
+/* One list of query_open's into `out`; *last is the last item looked at, *more
+ * whether there may be others behind it. */
 static enum err
-open_page(struct daemon *d, struct slice query, struct buf *out)
+open_some(struct daemon *d, const struct open_page *p, uint64_t after,
+    struct buf *out, uint32_t *n, uint64_t *last, bool *more)
 {
-	struct slice sub = SLICE_EMPTY, item;
-	int64_t after = 0, max = 200, seq = 0;
+	struct slice item, state;
 	struct buf list;
 	struct mp_in in;
 	struct mp head;
+	int64_t seq;
 	enum err e;
 
-	(void)mp_get_str(query, "sub", &sub);
-	(void)mp_get_int(query, "after", &after);
-	(void)mp_get_int(query, "max", &max);
-	if (after < 0 || max < 1 || max > OPEN_MAX)
-		return err_note(ERR_RANGE, "open: max is 1 to %d", OPEN_MAX);
 	buf_init(&list, QUERY_MAX);
-	e = query_open(&d->query, sub, (uint64_t)after, (size_t)max, &list);
-	if (e == ERR_OK) {
-		in = mp_in(buf_all(&list));
+	e = query_open(&d->query, p->sub, after, p->max, &list);
+	in = mp_in(buf_all(&list));
+	if (e == ERR_OK)
 		e = mp_next(&in, &head);
-		for (uint32_t i = 0;
-		     e == ERR_OK && head.type == MP_ARRAY && i < head.count;
-		     i++) {
-			e = mp_value(&in, &item);
-			if (e == ERR_OK)
-				(void)mp_get_int(item, "seq", &seq);
-		}
-	}
-	if (e == ERR_OK) {
-		mp_put_map(out, 2);
-		mp_put_cstr(out, "items");
-		buf_slice(out, buf_all(&list));
-		put_uint(out, "next",
-		    head.type == MP_ARRAY && head.count == (uint32_t)max
-			? (uint64_t)seq
-			: 0);
+	*more = e == ERR_OK && head.count >= p->max;
+	for (uint32_t i = 0; e == ERR_OK && i < head.count; i++) {
+		e = mp_value(&in, &item);
+		if (e != ERR_OK)
+			break;
+		if (mp_get_int(item, "seq", &seq))
+			*last = (uint64_t)seq;
+		if (p->people && mp_get_str(item, "state", &state) &&
+		    !slice_is(state, "ask") && !slice_is(state, "parked"))
+			continue;
+		buf_slice(out, item);
+		(*n)++;
 	}
 	buf_fini(&list);
+	return e;
+}
+
+/* {items: list, next}: of what needs a person at most OPEN_PAGES pages are
+ * looked through for one answer. */
+static enum err
+open_page(struct daemon *d, struct slice query, struct buf *out)
+{
+	struct open_page p = {.sub = SLICE_EMPTY};
+	int64_t after = 0, max = 200;
+	uint64_t last;
+	uint32_t n = 0;
+	bool more = true;
+	size_t mark;
+	enum err e = ERR_OK;
+
+	(void)mp_get_str(query, "sub", &p.sub);
+	(void)mp_get_int(query, "after", &after);
+	(void)mp_get_int(query, "max", &max);
+	(void)mp_get_bool(query, "people", &p.people);
+	if (after < 0 || max < 1 || max > OPEN_MAX)
+		return err_note(ERR_RANGE, "open: max is 1 to %d", OPEN_MAX);
+	p.max = (size_t)max;
+	last = (uint64_t)after;
+	mp_put_map(out, 2);
+	mp_put_cstr(out, "items");
+	mark = mp_open(out);
+	for (int i = 0; e == ERR_OK && more && n < p.max &&
+			(i == 0 || (p.people && i < OPEN_PAGES));
+	     i++)
+		e = open_some(d, &p, last, out, &n, &last, &more);
+	mp_close_array(out, mark, n);
+	put_uint(out, "next", more ? last : 0);
 	return e;
 }
 

@@ -61,8 +61,8 @@ def mend(op, rng, everything):
     while True:
         items, after = [], 0
         while after is not None:
-            page = op.ask('open', sub='', after=after, max=1000)
-            items += [i for i in page['items'] if i['state'] in ('ask', 'parked')]
+            page = op.ask('open', sub='', after=after, max=1000, people=True)
+            items += page['items']
             after = page['next'] if everything and page['next'] else None
         rng.shuffle(items)
         for i in items[:None if everything else 2]:
