@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "mappings/engine/lang.h"
+#include "mappings/engine/words.h"
 #include "broker/base/yaml_check.h"
 
 void *
@@ -222,10 +223,6 @@ static void
 load_join(
     struct lang *l, const struct yaml *y, struct join *j, struct join_read *r)
 {
-	static const char *const keys[] = {
-	    "last", "all", "subject", "ref", "absent", NULL};
-	static const char *const words[] = {
-	    "none", "wait", "ask", "error", "skip", NULL};
 	struct yaml_at at = {l->file, l->f};
 	const struct yaml *last, *all, *subject, *ref, *absent, *type;
 	const struct schema *s = NULL;
@@ -239,7 +236,7 @@ load_join(
 	j->line = y->key->line;
 	r->src = expr_source(l, y->key);
 	if (yaml_want(&at, y, YAML_MAP, "a join") &&
-	    yaml_known(&at, y, keys, "a join")) {
+	    yaml_known(&at, y, words_join, "a join")) {
 		last = yaml_get(y, "last");
 		all = yaml_get(y, "all");
 		subject = yaml_get(y, "subject");
@@ -258,7 +255,8 @@ load_join(
 			s = find_type(l, type, j->type, own_type(l, j->type));
 		}
 		if (absent != NULL) {
-			int w = absent_word(l, absent, words, &j->wait_ns);
+			int w = absent_word(
+			    l, absent, words_join_absent, &j->wait_ns);
 
 			if (w >= 0)
 				j->absent = (unsigned)w;
@@ -324,8 +322,6 @@ load_key(struct lang *l, const struct yaml *y, const char *what)
 static void
 load_subject(struct lang *l, const struct yaml *y, struct emit *e)
 {
-	static const char *const keys[] = {"ref", "absent", NULL};
-	static const char *const words[] = {"ask", "wait", "skip", NULL};
 	struct yaml_at at = {l->file, l->f};
 	const struct yaml *absent;
 	int w;
@@ -340,7 +336,7 @@ load_subject(struct lang *l, const struct yaml *y, struct emit *e)
 		return;
 	}
 	if (!yaml_want(&at, y, YAML_MAP, "subject") ||
-	    !yaml_known(&at, y, keys, "subject"))
+	    !yaml_known(&at, y, words_subject, "subject"))
 		return;
 	e->subject_ref = true;
 	if (yaml_get(y, "ref") == NULL)
@@ -350,7 +346,7 @@ load_subject(struct lang *l, const struct yaml *y, struct emit *e)
 	absent = yaml_get(y, "absent");
 	if (absent == NULL)
 		return;
-	w = absent_word(l, absent, words, &e->subject_wait_ns);
+	w = absent_word(l, absent, words_subject_absent, &e->subject_wait_ns);
 	if (w >= 0)
 		e->subject_absent = (unsigned)w;
 }
@@ -470,8 +466,6 @@ load_person(struct lang *l, struct emit *e)
 static void
 load_emit(struct lang *l, const struct yaml *y, struct emit *e)
 {
-	static const char *const keys[] = {"type", "each", "let", "when", "id",
-	    "again", "subject", "refs", "data", "check", NULL};
 	struct yaml_at at = {l->file, l->f};
 	size_t scope = l->scope_n, facts = l->facts_n;
 	const struct yaml *data, *one;
@@ -482,7 +476,7 @@ load_emit(struct lang *l, const struct yaml *y, struct emit *e)
 	e->type = SLICE_EMPTY;
 	if (!yaml_want(&at, y, YAML_MAP, "what is emitted"))
 		return;
-	(void)yaml_known(&at, y, keys, "an emit");
+	(void)yaml_known(&at, y, words_emit, "an emit");
 	one = yaml_get(y, "type");
 	if (one == NULL) {
 		fault(l->f, l->file, y, "type: is missing");
@@ -614,8 +608,6 @@ lang_seal(struct lang *l)
 static void
 load_all(struct lang *l, struct mapping *m, const struct schema_field *settings)
 {
-	static const char *const keys[] = {"map", "from", "when", "tables",
-	    "join", "let", "emit", "tests", NULL};
 	const struct yaml *root = m->root, *y;
 	struct yaml_at at = {l->file, l->f};
 	struct program *p = l->p;
@@ -623,7 +615,7 @@ load_all(struct lang *l, struct mapping *m, const struct schema_field *settings)
 
 	if (!yaml_want(&at, root, YAML_MAP, "a mapping"))
 		return;
-	(void)yaml_known(&at, root, keys, "a mapping");
+	(void)yaml_known(&at, root, words_mapping, "a mapping");
 	y = yaml_get(root, "map");
 	if (y == NULL)
 		fault(l->f, l->file, root, "map: NAME/VERSION is missing");

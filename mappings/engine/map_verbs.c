@@ -11,6 +11,7 @@
 #include "broker/base/file.h"
 #include "broker/base/opt.h"
 #include "broker/base/json.h"
+#include "mappings/engine/format.h"
 #include "mappings/engine/learn.h"
 #include "mappings/engine/map_run.h"
 #include "mappings/engine/mapfile.h"
@@ -350,6 +351,43 @@ learn(int argc, char **argv)
 	return e == ERR_OK ? EXIT_OK : EXIT_FAILED;
 }
 
+/* ---- format ---- */
+
+static int
+format(int argc, char **argv)
+{
+	static const struct opt opts[] = {{.name = NULL}};
+	static const struct command command = {.usage = "vayla map format",
+	    .help = "Prints the form of a mapping's file as a JSON Schema, for "
+		    "editors that complete and check YAML by one.",
+	    .opts = opts};
+	struct buf out, mp, pretty;
+	bool done;
+	int n;
+	enum err e;
+
+	if (opt_parse(&command, argc, argv, &n, &done) != ERR_OK)
+		return usage();
+	if (done)
+		return EXIT_OK;
+	buf_init(&out, 1024 * 1024);
+	buf_init(&mp, 1024 * 1024);
+	buf_init(&pretty, 4 * 1024 * 1024);
+	e = format_write(&out);
+	if (e == ERR_OK)
+		e = json_to_mp(buf_all(&out), &mp, NULL);
+	if (e == ERR_OK)
+		e = mp_to_json(buf_all(&mp), JSON_PRETTY, &pretty);
+	if (e == ERR_OK)
+		e = fd_write(1, buf_all(&pretty));
+	if (e != ERR_OK)
+		fprintf(stderr, "vayla map format: %s\n", err_last());
+	buf_fini(&out);
+	buf_fini(&mp);
+	buf_fini(&pretty);
+	return e == ERR_OK ? EXIT_OK : EXIT_FAILED;
+}
+
 int
 map_verb(int argc, char **argv)
 {
@@ -361,6 +399,7 @@ map_verb(int argc, char **argv)
 	    {"check", check, "everything that is wrong with a mapping"},
 	    {"test", test, "run the tests that stand in mappings"},
 	    {"run", run, "one event through a mapping"},
+	    {"format", format, "the form of the file as a JSON Schema"},
 	    {"learn", learn, "a first draft of a schema, from samples"},
 	    {"explain", explain, "where each field of the outcome came from"},
 	};

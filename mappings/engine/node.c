@@ -9,20 +9,18 @@
 #include <stdio.h>
 
 #include "mappings/engine/run.h"
+#include "mappings/engine/words.h"
 
 static void load_node(
     struct lang *l, const struct yaml *y, struct node *n, unsigned depth);
-
-static const char *const words[] = {
-    "each", "let", "when", "item", "entry", NULL};
 
 static bool
 is_word(const struct yaml *key)
 {
 	size_t i;
 
-	for (i = 0; key->style == YAML_PLAIN && words[i] != NULL; i++)
-		if (slice_is(key->text, words[i]))
+	for (i = 0; key->style == YAML_PLAIN && words_node[i] != NULL; i++)
+		if (slice_is(key->text, words_node[i]))
 			return true;
 	return false;
 }

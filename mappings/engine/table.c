@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "mappings/engine/lang.h"
+#include "mappings/engine/words.h"
 #include "broker/base/yaml_check.h"
 
 struct table *
@@ -86,8 +87,6 @@ load_cells(struct lang *l, const struct table *t, const struct yaml *y)
 static void
 load_columns(struct lang *l, struct table *t, const struct yaml *y)
 {
-	static const char *const words[] = {
-	    "text", "decimal", "integer", "bool", NULL};
 	static const enum kind kinds[] = {K_TEXT, K_DEC, K_INT, K_BOOL};
 	static const struct type *const types[] = {
 	    &type_text, &type_dec, &type_int, &type_bool};
@@ -107,7 +106,7 @@ load_columns(struct lang *l, struct table *t, const struct yaml *y)
 	col = lang_alloc(l, (y->count + 1) * sizeof(*col));
 	col_types = lang_alloc(l, (y->count + 1) * sizeof(*col_types));
 	for (y = y->child; y != NULL; y = y->next) {
-		w = yaml_word(&at, y, words, "a column's type");
+		w = yaml_word(&at, y, words_column, "a column's type");
 		names[n] = y->key->text;
 		texts[n] = (const char *)y->key->text.p;
 		col[n] = w >= 0 ? kinds[w] : K_TEXT;
@@ -124,8 +123,6 @@ load_columns(struct lang *l, struct table *t, const struct yaml *y)
 static void
 load_unmatched(struct lang *l, struct table *t, const struct yaml *map)
 {
-	static const char *const words[] = {
-	    "ask", "report", "error", "keep", NULL};
 	static const enum unmatched values[] = {
 	    UN_ASK, UN_REPORT, UN_ERROR, UN_KEEP};
 	struct yaml_at at = {l->file, l->f};
@@ -152,7 +149,7 @@ load_unmatched(struct lang *l, struct table *t, const struct yaml *map)
 			t->unmatched = UN_ERROR;
 		return;
 	}
-	w = yaml_word(&at, y, words, "unmatched");
+	w = yaml_word(&at, y, words_unmatched, "unmatched");
 	if (w < 0)
 		return;
 	t->unmatched = values[w];
@@ -218,9 +215,6 @@ load_rows(struct lang *l, struct table *t, const struct yaml *y)
 void
 table_load_all(struct lang *l, const struct yaml *y)
 {
-	static const char *const keys[] = {
-	    "unmatched", "by", "columns", "rows", "default", NULL};
-	static const char *const bys[] = {"key", "contains", NULL};
 	struct yaml_at at = {l->file, l->f};
 	struct table *t;
 
@@ -234,10 +228,10 @@ table_load_all(struct lang *l, const struct yaml *y)
 		t->type = &type_text;
 		if (!yaml_want(&at, y, YAML_MAP, "a table"))
 			continue;
-		(void)yaml_known(&at, y, keys, "a table");
+		(void)yaml_known(&at, y, words_table, "a table");
 		if (yaml_get(y, "by") != NULL)
-			t->contains =
-			    yaml_word(&at, yaml_get(y, "by"), bys, "by") == 1;
+			t->contains = yaml_word(&at, yaml_get(y, "by"),
+					  words_by, "by") == 1;
 		load_columns(l, t, yaml_get(y, "columns"));
 		load_unmatched(l, t, y);
 		load_rows(l, t, yaml_get(y, "rows"));

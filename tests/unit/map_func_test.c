@@ -1,5 +1,6 @@
 /* The mapping language's functions: one test table each, and the table itself.
  */
+#include "mappings/engine/format.h"
 #include "mappings/engine/func.h"
 #include "tests/unit/map_try.h"
 
@@ -23,6 +24,31 @@ T(table)
 	F("header('x')", "there is no function header");
 	F("trim(x for x in words)", "no for in this argument: trim(x)");
 	F("trim(id)", "trim(): text is wanted, and id is a whole number");
+}
+
+/* The JSON Schema for editors: every word has its help, every function is
+ * described. */
+T(format)
+{
+	struct buf out, mp;
+	const struct func *t;
+	size_t n = func_table(&t);
+	struct slice defs, one;
+
+	buf_init(&out, 1 << 20);
+	buf_init(&mp, 1 << 20);
+	CHECK_OK(format_write(&out));
+	CHECK_OK(json_to_mp(buf_all(&out), &mp, NULL));
+	CHECK(mp_get(buf_all(&mp), "$defs", &defs));
+	CHECK(mp_get(defs, "emit", &one) && mp_get(defs, "join", &one) &&
+	      mp_get(defs, "table", &one) && mp_get(defs, "node", &one));
+	CHECK(mp_get(defs, "expression", &one));
+	for (size_t i = 0; i < n; i++)
+		if (t[i].roots == 0)
+			CHECK(memmem(one.p, one.n, t[i].sig,
+				  strlen(t[i].sig)) != NULL);
+	buf_fini(&out);
+	buf_fini(&mp);
 }
 
 T(choices)
@@ -259,6 +285,6 @@ T(times)
 	F("format(at, 'yyyyMMdd')", "format of a time wants a zone");
 }
 
-T_MAIN(try_begin();
-       T_RUN(table) T_RUN(choices) T_RUN(numbers) T_RUN(lists) T_RUN(groups)
-	   T_RUN(allocate_sums) T_RUN(text) T_RUN(times) try_end())
+T_MAIN(try_begin(); T_RUN(table) T_RUN(format) T_RUN(choices) T_RUN(numbers)
+	   T_RUN(lists) T_RUN(groups) T_RUN(allocate_sums) T_RUN(text)
+	       T_RUN(times) try_end())
