@@ -15,7 +15,7 @@ int event_verb(int argc, char **argv);	 /* get SEQ */
 int status_verb(int argc, char **argv);	 /* what runs, what waits */
 int tail_verb(int argc, char **argv);	 /* the last events, -f */
 int inbox_verb(int argc, char **argv);	 /* list, show, answer, retry, skip */
-int replay_verb(int argc, char **argv); /* plan|run SYSTEM/MAPPING */
+int replay_verb(int argc, char **argv);	 /* plan|run SYSTEM/MAPPING */
 int console_verb(int argc, char **argv); /* print a sign-in link */
 int system_verb(int argc, char **argv);	 /* list, live, pause, resume */
 int check_verb(int argc, char **argv);	 /* vayla.yaml and its packs */
