@@ -238,8 +238,10 @@ name_segment(const struct log *l, const char *from, int fd,
 static enum err
 begin_segment(struct log *l, const char *from, int fd)
 {
-	struct segment s = {
-	    .first = l->next, .end = SEG_HEAD, .size = l->seg_bytes};
+	struct segment s = {.first = l->next,
+	    .end = SEG_HEAD,
+	    .size = l->seg_bytes,
+	    .trusted = true};
 	enum err e;
 
 	pthread_mutex_lock(&l->mu);
@@ -572,6 +574,7 @@ commit(struct log *l, const struct turn *t, int64_t took)
 
 	pthread_mutex_lock(&l->mu);
 	sparse_add(s, l->next, s->end);
+	sparse_add_inside(s, l->next, s->end, buf_all(&t->bytes));
 	s->end += size;
 	l->next += t->count;
 	l->stat.bytes += size;

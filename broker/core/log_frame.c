@@ -220,6 +220,12 @@ frame_at(struct window *w, uint32_t seed, uint64_t at, bool whole,
 	return ERR_OK;
 }
 
+uint32_t
+record_length(const uint8_t head[RECORD_HEAD])
+{
+	return get32(head + 1);
+}
+
 bool
 record_at(const struct log_frame *f, size_t *off, enum record_kind *kind,
     struct slice *body)

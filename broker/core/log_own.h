@@ -82,10 +82,14 @@ enum err frame_at(struct window *w, uint32_t seed, uint64_t at, bool whole,
 bool record_at(const struct log_frame *f, size_t *off, enum record_kind *kind,
     struct slice *body);
 
+/* The length of the body of the record whose head stands there. */
+uint32_t record_length(const uint8_t head[RECORD_HEAD]);
+
 /* ---- the log ---- */
 
 struct sparse {
-	uint64_t seq, at; /* a frame's first sequence and its place */
+	uint64_t seq, at; /* of a frame's first record, or of one inside */
+	uint64_t frame;	  /* the frame's place; `at` is the same for a first */
 };
 
 struct segment {
@@ -93,6 +97,7 @@ struct segment {
 	uint64_t next; /* of the one behind; closed, and looked at, only */
 	uint64_t end;  /* of the last frame; 0 while nobody looked */
 	uint64_t size; /* of the file */
+	bool trusted;  /* this process wrote it or checked all its CRCs */
 	struct seg_head head;
 	struct sparse *sparse; /* NULL while nobody looked */
 	size_t sparse_n, sparse_cap;
@@ -171,8 +176,11 @@ enum err sparse_save(const struct log *l, const struct segment *s) MUST_CHECK;
 /* Room for a segment of that size. */
 enum err sparse_init(struct segment *s) MUST_CHECK;
 void sparse_add(struct segment *s, uint64_t seq, uint64_t at);
+/* The places inside a frame of many bytes, whose records these are. */
+void sparse_add_inside(
+    struct segment *s, uint64_t seq, uint64_t frame, struct slice records);
 /* Where to begin looking for seq. */
-uint64_t sparse_find(const struct segment *s, uint64_t seq);
+struct sparse sparse_find(const struct segment *s, uint64_t seq);
 
 /* log_recover.c: walk the last segment, cut a torn frame; fills in s->end, its
  * sparse entries, and *next. */

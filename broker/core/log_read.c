@@ -2,8 +2,12 @@
  * log_read - records by sequence, for any thread that has a reader.
  *
  * Bytes before a segment's end never change, so a reader needs the log's mutex
- * only to learn where they are. It keeps the last frame it checked: reading on
- * within it, and into the next, costs no search and no second CRC.
+ * only to learn where they are. It keeps its place: reading on within a frame,
+ * and into the next, costs no search.
+ *
+ * In a segment that this process wrote, or whose CRCs it checked when it was
+ * opened, a record is read without the rest of its frame, which may be
+ * megabytes; in any other, its whole frame is read and checked.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -20,10 +24,11 @@ struct log_reader {
 	uint64_t seg; /* first sequence of the segment that is open; 0 none */
 	bool closed;  /* and nobody appends to it */
 	bool scans;
+	bool trusted;
 	uint32_t seed;
-	struct log_frame f; /* count 0: none */
-	size_t off;	    /* in f: of record off_seq */
-	uint64_t off_seq;
+	struct log_frame f; /* count 0: none; its records are not kept */
+	uint64_t at;	    /* in the segment: of record at_seq */
+	uint64_t at_seq;
 };
 
 enum err
@@ -80,6 +85,7 @@ enter_segment(struct log_reader *r, const struct segment *s, bool closed)
 	window_turn(&r->w, fd, s->end);
 	r->seg = s->first;
 	r->closed = closed;
+	r->trusted = s->trusted;
 	r->seed = s->head.seed;
 	return ERR_OK;
 }
@@ -135,9 +141,9 @@ look_into(struct log_reader *r, struct segment s, uint64_t next)
 	return ERR_OK;
 }
 
-/* Turn the window to the segment that holds seq; *at: begin there. */
+/* Turn the window to the segment that holds seq; *from: begin there. */
 static enum err
-locate(struct log_reader *r, uint64_t seq, uint64_t *at)
+locate(struct log_reader *r, uint64_t seq, struct sparse *from)
 {
 	struct log *l = r->l;
 	struct segment s;
@@ -153,7 +159,8 @@ locate(struct log_reader *r, uint64_t seq, uint64_t *at)
 			s = l->segs[i];
 			closed = i + 1 < l->segs_n;
 			next = closed ? l->segs[i + 1].first : 0;
-			*at = s.sparse != NULL ? sparse_find(&s, seq) : 0;
+			if (s.sparse != NULL)
+				*from = sparse_find(&s, seq);
 		}
 		pthread_mutex_unlock(&l->mu);
 		if (!found)
@@ -185,12 +192,13 @@ damaged(const struct log_reader *r, uint64_t at)
 	    r->l->dir, name, (unsigned long long)at);
 }
 
-/* The frame that holds seq, from `at` on. */
+/* The frame that holds seq, from there on. */
 static enum err
-find_frame(struct log_reader *r, uint64_t at, uint64_t seq)
+find_frame(struct log_reader *r, struct sparse from, uint64_t seq)
 {
 	enum frame_state state;
 	struct log_frame f;
+	uint64_t at = from.frame;
 	enum err e;
 
 	r->f.count = 0;
@@ -204,50 +212,99 @@ find_frame(struct log_reader *r, uint64_t at, uint64_t seq)
 			break;
 		at += frame_size(f.length);
 	}
-	e = frame_at(&r->w, r->seed, at, true, &f, &state);
+	if (!r->trusted) {
+		e = frame_at(&r->w, r->seed, at, true, &f, &state);
+		if (e != ERR_OK)
+			return e;
+		if (state != FRAME_OK)
+			return damaged(r, at);
+	}
+	r->f = f;
+	r->at = at == from.frame && from.at > at ? from.at : at + FRAME_HEAD;
+	r->at_seq = r->at == from.at ? from.seq : f.first;
+	return ERR_OK;
+}
+
+/* The record at r->at, and on to the next. */
+static enum err
+one_record(struct log_reader *r, struct log_record *out, bool want)
+{
+	uint64_t end = r->f.at + FRAME_HEAD + r->f.length;
+	struct log_frame one = {.length = RECORD_HEAD};
+	size_t off = 0;
+	uint32_t n;
+	enum err e;
+
+	if (end - r->at < RECORD_HEAD)
+		return damaged(r, r->f.at);
+	e = window_get(&r->w, r->at, RECORD_HEAD, &one.records);
 	if (e != ERR_OK)
 		return e;
-	if (state != FRAME_OK)
-		return damaged(r, at);
-	r->f = f;
-	r->off = 0;
-	r->off_seq = f.first;
+	n = record_length(one.records);
+	if (n > end - r->at - RECORD_HEAD)
+		return damaged(r, r->f.at);
+	if (want) {
+		one.length = RECORD_HEAD + n;
+		e = window_get(&r->w, r->at, one.length, &one.records);
+		if (e != ERR_OK)
+			return e;
+		if (!record_at(&one, &off, &out->kind, &out->body))
+			return damaged(r, r->f.at);
+	}
+	r->at += RECORD_HEAD + n;
+	r->at_seq++;
 	return ERR_OK;
 }
 
 static enum err
 record_in(struct log_reader *r, uint64_t seq, struct log_record *out)
 {
-	if (seq < r->off_seq) {
-		r->off = 0;
-		r->off_seq = r->f.first;
-	}
-	do {
-		if (!record_at(&r->f, &r->off, &out->kind, &out->body))
-			return damaged(r, r->f.at);
-	} while (r->off_seq++ < seq);
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && r->at_seq < seq)
+		e = one_record(r, out, false);
+	if (e == ERR_OK)
+		e = one_record(r, out, true);
+	if (e != ERR_OK)
+		r->f.count = 0;
 	out->seq = seq;
 	out->recorded = r->f.recorded;
-	return ERR_OK;
+	return e;
+}
+
+/* Is it to be found by walking in the frame where the reader stands? One that
+ * was read whole is there whole; in another, far places are in the index. */
+static bool
+near(const struct log_reader *r, uint64_t seq)
+{
+	if (r->f.count == 0 || seq < r->f.first ||
+	    seq - r->f.first >= r->f.count)
+		return false;
+	return !r->trusted || r->f.length <= AHEAD_READ ||
+	       (seq >= r->at_seq && seq - r->at_seq < 64);
 }
 
 enum err
 log_read(struct log_reader *r, uint64_t seq, struct log_record *out)
 {
-	uint64_t at = 0;
+	struct sparse from = {0};
 	enum err e;
 
-	if (r->f.count > 0 && seq >= r->f.first &&
-	    seq - r->f.first < r->f.count)
+	if (near(r, seq)) {
+		if (seq < r->at_seq) {
+			r->at = r->f.at + FRAME_HEAD;
+			r->at_seq = r->f.first;
+		}
 		return record_in(r, seq, out);
+	}
 	if (r->f.count > 0 && seq == r->f.first + r->f.count)
-		at = r->f.at + frame_size(r->f.length);
-	if (at == 0 || at >= r->w.limit) {
-		e = locate(r, seq, &at);
+		from.frame = r->f.at + frame_size(r->f.length);
+	if (from.frame == 0 || from.frame >= r->w.limit) {
+		e = locate(r, seq, &from);
 		if (e != ERR_OK)
 			return e;
 	}
-	e = find_frame(r, at, seq);
+	e = find_frame(r, from, seq);
 	return e == ERR_OK ? record_in(r, seq, out) : e;
 }
 

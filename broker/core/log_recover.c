@@ -150,6 +150,8 @@ log_recover(const struct log *l, struct segment *s, int fd, uint64_t *next)
 			break;
 		}
 		sparse_add(s, f.first, t.at);
+		sparse_add_inside(
+		    s, f.first, t.at, slice_of(f.records, f.length));
 		t.next += f.count;
 		t.at += frame_size(f.length);
 	}
@@ -158,6 +160,7 @@ log_recover(const struct log *l, struct segment *s, int fd, uint64_t *next)
 	window_fini(&t.w);
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	s->end = t.at;
+	s->trusted = true;
 	*next = t.next;
 	return e;
 }

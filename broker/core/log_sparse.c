@@ -1,9 +1,10 @@
 /*
  * log_sparse - where in a segment a sequence is, to within 64 KiB: one entry
- * for each 64 KiB of frames, kept for the open segment while it is written, and
- * for a closed one read from FIRST.idx beside it on first need. That file is a
- * hint, unsynced and with a CRC of its own: whatever is wrong with it, the
- * segment's frames are walked again and it is written anew.
+ * for each 64 KiB, kept for the open segment while it is written (also inside
+ * frames), and for a closed one read from FIRST.idx beside it on first need
+ * (frames only: what this process did not write is read by whole frames). That
+ * file is a hint, unsynced and with a CRC of its own: whatever is wrong with
+ * it, the segment's frames are walked again and it is written anew.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -35,16 +36,39 @@ sparse_init(struct segment *s)
 	return ERR_OK;
 }
 
-void
-sparse_add(struct segment *s, uint64_t seq, uint64_t at)
+static void
+add(struct segment *s, uint64_t seq, uint64_t at, uint64_t frame)
 {
 	if (s->sparse_n > 0 && at - s->sparse[s->sparse_n - 1].at < SPARSE_STEP)
 		return;
 	if (s->sparse_n < s->sparse_cap)
-		s->sparse[s->sparse_n++] = (struct sparse){seq, at};
+		s->sparse[s->sparse_n++] = (struct sparse){seq, at, frame};
 }
 
-uint64_t
+void
+sparse_add(struct segment *s, uint64_t seq, uint64_t at)
+{
+	add(s, seq, at, at);
+}
+
+void
+sparse_add_inside(
+    struct segment *s, uint64_t seq, uint64_t frame, struct slice records)
+{
+	struct log_frame f = {
+	    .records = records.p, .length = (uint32_t)records.n};
+	enum record_kind kind;
+	struct slice body;
+	size_t off = 0;
+
+	if (records.n <= SPARSE_STEP)
+		return;
+	while (record_at(&f, &off, &kind, &body))
+		if (off < records.n)
+			add(s, ++seq, frame + FRAME_HEAD + off, frame);
+}
+
+struct sparse
 sparse_find(const struct segment *s, uint64_t seq)
 {
 	size_t lo = 0, hi = s->sparse_n;
@@ -57,11 +81,17 @@ sparse_find(const struct segment *s, uint64_t seq)
 		else
 			hi = mid;
 	}
-	return lo > 0 ? s->sparse[lo - 1].at : SEG_HEAD;
+	return lo > 0 ? s->sparse[lo - 1]
+		      : (struct sparse){s->first, SEG_HEAD, SEG_HEAD};
 }
 
+/* An entry as it stands in FIRST.idx, which knows frames only. */
+struct side_entry {
+	uint64_t seq, at;
+};
+
 static uint32_t
-side_crc(const struct side_head *h, const struct sparse *entries)
+side_crc(const struct side_head *h, const struct side_entry *entries)
 {
 	uint32_t crc = crc32c(0, h, offsetof(struct side_head, crc));
 
@@ -70,7 +100,7 @@ side_crc(const struct side_head *h, const struct sparse *entries)
 
 static bool
 side_fits(const struct segment *s, const struct side_head *h,
-    const struct sparse *entries, uint64_t next)
+    const struct side_entry *entries, uint64_t next)
 {
 	if (memcmp(h->magic, SIDE_MAGIC, 8) != 0 ||
 	    memcmp(h->salt, s->head.salt, 8) != 0 || h->next != next ||
@@ -88,6 +118,7 @@ static bool
 side_read(const struct log *l, struct segment *s, uint64_t next)
 {
 	char name[LOG_NAME], path[PATH_MAX];
+	struct side_entry *entries;
 	struct side_head h;
 	bool good = false;
 	struct buf b;
@@ -95,47 +126,57 @@ side_read(const struct log *l, struct segment *s, uint64_t next)
 	log_name(name, s->first, "idx");
 	if (log_path(l, name, path) != ERR_OK)
 		return false;
-	buf_init(&b, sizeof(h) + s->sparse_cap * sizeof(*s->sparse));
+	buf_init(&b, sizeof(h) + s->sparse_cap * sizeof(*entries));
 	if (file_read(path, &b) == ERR_OK && b.n >= sizeof(h)) {
 		memcpy(&h, b.p, sizeof(h));
-		if (h.n <= s->sparse_cap &&
-		    b.n == sizeof(h) + h.n * sizeof(*s->sparse)) {
-			memcpy(s->sparse, b.p + sizeof(h), b.n - sizeof(h));
-			good = side_fits(s, &h, s->sparse, next);
-		}
+		entries = (void *)(b.p + sizeof(h)); /* 40 bytes: aligned */
+		good = h.n <= s->sparse_cap &&
+		       b.n == sizeof(h) + h.n * sizeof(*entries) &&
+		       side_fits(s, &h, entries, next);
+		for (uint32_t i = 0; good && i < h.n; i++)
+			s->sparse[i] = (struct sparse){
+			    entries[i].seq, entries[i].at, entries[i].at};
 	}
-	buf_fini(&b);
 	if (good) {
 		s->sparse_n = h.n;
 		s->end = h.end;
 	}
+	buf_fini(&b);
 	return good;
 }
 
 enum err
 sparse_save(const struct log *l, const struct segment *s)
 {
+	struct side_entry *entries = calloc(s->sparse_n + 1, sizeof(*entries));
 	char name[LOG_NAME], path[PATH_MAX];
-	struct side_head h = {.n = (uint32_t)s->sparse_n, .end = s->end};
+	struct side_head h = {.end = s->end, .next = s->next};
 	enum err e;
-	int fd;
+	int fd = -1;
 
+	if (entries == NULL)
+		return err_note(ERR_NOMEM, "no memory for a hint");
+	for (size_t i = 0; i < s->sparse_n; i++)
+		if (s->sparse[i].at == s->sparse[i].frame)
+			entries[h.n++] = (struct side_entry){
+			    s->sparse[i].seq, s->sparse[i].at};
 	memcpy(h.magic, SIDE_MAGIC, 8);
 	memcpy(h.salt, s->head.salt, 8);
-	h.next = s->next;
-	h.crc = side_crc(&h, s->sparse);
+	h.crc = side_crc(&h, entries);
 	log_name(name, s->first, "idx");
 	e = log_path(l, name, path);
-	if (e != ERR_OK)
-		return e;
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_errno(ERR_IO, "cannot make %s", path);
-	e = fd_write(fd, slice_of(&h, sizeof(h)));
+	if (e == ERR_OK) {
+		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		if (fd < 0)
+			e = err_errno(ERR_IO, "cannot make %s", path);
+	}
 	if (e == ERR_OK)
-		e = fd_write(
-		    fd, slice_of(s->sparse, s->sparse_n * sizeof(*s->sparse)));
-	close(fd);
+		e = fd_write(fd, slice_of(&h, sizeof(h)));
+	if (e == ERR_OK)
+		e = fd_write(fd, slice_of(entries, h.n * sizeof(*entries)));
+	if (fd >= 0)
+		close(fd);
+	free(entries);
 	return e;
 }
 

@@ -223,6 +223,50 @@ T(rotation)
 	tmp_free(dir);
 }
 
+/* Frames of about a megabyte: read by record while this process knows them
+ * whole, by frame after a start, in any order. */
+T(large_frames)
+{
+	char *dir = tmp_make(), path[PATH_MAX];
+	struct log_record rec;
+	struct log_reader *r;
+	unsigned seed = 3;
+	struct log *l;
+
+	CHECK_OK(log_open_sized(&l, dir, SURVIVES_POWER_LOSS, 4 * 1024 * 1024));
+	CHECK_OK(log_reader_new(&r, l));
+	for (int turn = 0; turn < 12; turn++) {
+		CHECK_OK(append(l, 150 + (uint32_t)turn * 10, 3500, false));
+		CHECK_OK(append(l, 1, 3500, false));
+		for (int i = 0; i < 300; i++) {
+			uint64_t seq =
+			    (uint64_t)rand_r(&seed) % (log_next(l) - 1) + 1;
+
+			CHECK_OK(log_read(r, seq, &rec));
+			check_rec(&rec, seq, 3500);
+		}
+	}
+	CHECK(l->segs_n > 1);
+	log_reader_free(r);
+	check_all(l, 3500);
+	log_close(l);
+	CHECK_OK(log_open_sized(&l, dir, SURVIVES_POWER_LOSS, 4 * 1024 * 1024));
+	check_all(l, 3500);
+	log_close(l);
+	/* What another process wrote is checked before it is believed. */
+	snprintf(path, sizeof(path), "%s/log/00000000000000000001.seg", dir);
+	CHECK(tmp_run("printf x | dd of=%s bs=1 seek=400000 conv=notrunc "
+		      "status=none",
+		  path) == 0);
+	CHECK_OK(log_open_sized(&l, dir, SURVIVES_POWER_LOSS, 4 * 1024 * 1024));
+	CHECK_OK(log_reader_new(&r, l));
+	CHECK_ERR(log_read(r, 3, &rec), ERR_CORRUPT);
+	CHECK_OK(log_read(r, 151, &rec)); /* a frame of its own */
+	log_reader_free(r);
+	log_close(l);
+	tmp_free(dir);
+}
+
 /* The name and size of the last segment's file. */
 static void
 last_path(struct log *l, char out[PATH_MAX])
@@ -795,7 +839,8 @@ T(readers_beside_writer)
 	tmp_free(dir);
 }
 
-T_MAIN(T_RUN(empty_and_reopen) T_RUN(rotation) T_RUN(torn_tail) T_RUN(
-    flipped_bit) T_RUN(closed_segment_damaged) T_RUN(verify_shapes)
-	T_RUN(limits) T_RUN(sync_fails) T_RUN(short_writes) T_RUN(disk_full)
-	    T_RUN(kill_anywhere) T_RUN(power_loss) T_RUN(readers_beside_writer))
+T_MAIN(T_RUN(empty_and_reopen) T_RUN(rotation) T_RUN(large_frames)
+	T_RUN(torn_tail) T_RUN(flipped_bit) T_RUN(closed_segment_damaged)
+	    T_RUN(verify_shapes) T_RUN(limits) T_RUN(sync_fails)
+		T_RUN(short_writes) T_RUN(disk_full) T_RUN(kill_anywhere)
+		    T_RUN(power_loss) T_RUN(readers_beside_writer))
