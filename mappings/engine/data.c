@@ -7,7 +7,9 @@
 static inline void
 enter(struct eval *e, struct slice name, uint32_t index)
 {
-	e->frames[e->depth++] = (struct frame){name, index};
+	if (e->depth < RUN_FRAMES)
+		e->frames[e->depth] = (struct frame){name, index};
+	e->depth++;
 }
 
 static inline void

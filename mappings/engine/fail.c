@@ -104,7 +104,7 @@ put_frames(const struct eval *e, struct buf *b, size_t from)
 {
 	uint32_t i;
 
-	for (i = 0; i < e->depth; i++) {
+	for (i = 0; i < e->depth && i < RUN_FRAMES; i++) {
 		const struct frame *f = &e->frames[i];
 
 		if (f->index > 0)

@@ -101,6 +101,11 @@ static enum err
 end(struct eval *e, enum err err)
 {
 	if (err != ERR_OK && e != NULL && e->fail.err != ERR_OK) {
+		const struct var *settings = e->p->settings;
+
+		/* a text may quote what it found, and settings hold secrets */
+		if (settings != NULL && settings->used > 0 && !e->fail.absent)
+			e->fail.text = slice_str(err_text(e->fail.err));
 		fail_tell(e);
 		err = err_note(e->fail.err, "%.*s", SLICE_ARG(e->result.text));
 	}

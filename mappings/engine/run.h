@@ -11,6 +11,7 @@
 #include "mappings/engine/func.h"
 #include "mappings/engine/scan.h"
 
+#define RUN_FRAMES 64
 #define RUN_SCRATCH ((size_t)32 * 1024 * 1024)
 
 #define TRY(call)                       \
@@ -58,7 +59,7 @@ struct eval {
 	/* where we are, for messages */
 	const struct emit *emit;
 	const char *part; /* "when", "id" ...; NULL: in data, by frames */
-	struct frame frames[LANG_DEPTH + 4]; /* as deep as nodes nest */
+	struct frame frames[RUN_FRAMES]; /* as deep as nodes nest */
 	uint32_t depth; /* left as it is by a failure, for its message */
 
 	/* what went wrong; the text is made once it is known to be shown */

@@ -113,6 +113,13 @@ T(absent)
 
 T(refused)
 {
+	/* what a message would quote may be a secret */
+	HAS(formula("decimal($settings.key)", ALL, 't'),
+	    "formula <- $settings.key (pack.yaml:1:");
+	CHECK(strstr(formula("decimal($settings.key)", ALL, 't'), "secret") ==
+	      NULL);
+	HAS(formula("decimal(number + '')", ALL, 't'), "is wanted here");
+	HAS(formula("decimal(s2)", ALL, 't'), "'oops' is no number");
 	HAS(formula("number", FORMULA_REQUEST, 't'), "no name number here");
 	HAS(formula("$in.x", FORMULA_REQUEST, 't'),
 	    "$in is not to be had here");
@@ -132,7 +139,7 @@ T_MAIN(try_begin(); arena_init(&scratch, 1 << 20); buf_init(&in, 1 << 16);
 	   SLICE_LIT(
 	       "{\"number\":\"1042\",\"id\":9007199254740993,\"total\":79.90,"
 	       "\"items\":[{\"a\":\"y\"},{\"a\":\"x\"}],\"b\":true,"
-	       "\"null_one\":null}"),
+	       "\"null_one\":null,\"s2\":\"oops\"}"),
 	   &in, NULL));
        CHECK_OK(json_to_mp(
 	   SLICE_LIT(
