@@ -64,8 +64,7 @@ def config_systems():
         elif send == "posti.tracking" or send == "posti.shipment":
             out[name] = {"use": "posti"}
         elif send == "matkahuolto.tracking":
-            out[name] = {"use": "matkahuolto",
-                         "tracking_url": "https://127.0.0.1:9/t"}
+            out[name] = {"use": "matkahuolto"}
         else:
             secret = CAPTURE_SECRET if send == "capture" else SHOP_SECRET
             out[name] = {"use": "woocommerce", "webhook_secret": secret}

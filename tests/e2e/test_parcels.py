@@ -184,41 +184,57 @@ def test_the_shop_names_the_parcel(v):
     assert t == show(v, 'JJFI801') and len(events(t, 'order.placed')) == 1
 
 
-def test_polled_histories_and_pushes_are_one_parcel(vayla):
-    far, tracking = Far(), {'hits': []}
-
-    def answer(q):
-        if q['path'] == '/token':
-            return Answer(200, {'access_token': 'a', 'token_type': 'Bearer', 'expires_in': 3600})
-        return Answer(200, tracking if q['path'] == '/tracking' else {'shipments': []})
-    far.always = answer
-    name = 'JJFI00000000000001'
+def test_asked_and_pushed_is_one_parcel(vayla):
+    """The shop names two parcels; both carriers are asked for them until they
+    are at an end; a list of the account and a push say the same once more."""
+    name, other = 'JJFI00000000000001', 'MH00000000001'
     way = [('2026-05-28T09:50:00.000Z', 'We have received information about an upcoming delivery from the sender'),
            ('2026-05-28T17:54:17.000Z', 'The item is in sorting'), ('2026-06-01T06:18:33.000Z', 'Item is ready for a pick up '),
            ('2026-06-08T05:13:14.000Z', 'Item has not been collected.Returned to sender.'),
            ('2026-06-09T07:18:42.000Z', 'No digital signature was received.'),
            ('2026-06-09T07:18:42.000Z', 'The item has been delivered')]
-    tracking['hits'] = [{'displayId': name, 'status': {'main': 'RETURN_DELIVERED'}, 'events': [
-        {'timestamp': t, 'eventDescription': d, 'city': None} for t, d in reversed(way)]}]
-    system = {'use': 'posti', 'local': True, 'token_url': far.url + '/token', 'client_id': 'c', 'secret': 's',
-              'tracking_url': far.url + '/tracking', 'account_url': far.url + '/shipments'}
-    v = vayla({'shop': {'use': 'woocommerce', 'webhook_secret': SHOP}, 'posti': system,
+    said = {
+        '/token': {'access_token': 'a', 'token_type': 'Bearer', 'expires_in': 3600},
+        f'/tracking/{name}': {'displayId': name, 'status': {'main': 'RETURN_DELIVERED'}, 'events': [
+            {'timestamp': t, 'eventDescription': d, 'city': None} for t, d in reversed(way)]},
+        '/account': {'shipments': [{'trackingNumbers': [name], 'shipmentPhase': 'IN_TRANSPORT', 'events': [
+            {'timestamp': t, 'eventDescription': [{'lang': 'en', 'value': d}], 'eventLocation': None} for t, d in way[:2]]}]},
+        '/search/trackingInfo': {'parcelNumber': other, 'returnShipment': False, 'trackingEvents': [
+            {'date': '05.03.2026', 'time': '12:05', 'description': 'The consignment has been delivered.', 'place': None},
+            {'date': '04.03.2026', 'time': '12:05', 'description': 'Consignment is being processed', 'place': 'Kuopio'}]}}
+    far = Far()
+    far.always = lambda q: Answer(200, said[q['path']]) if q['path'] in said else Answer(404, {})
+    v = vayla({'shop': {'use': 'woocommerce', 'webhook_secret': SHOP},
+               'posti': {'use': 'posti', 'mode': 'live', 'local': True, 'token_url': far.url + '/token', 'client_id': 'c',
+                         'secret': 's', 'tracking_url': far.url + '/tracking', 'account_url': far.url + '/account'},
+               'bus': {'use': 'matkahuolto', 'mode': 'live', 'local': True, 'url': far.url},
                'parcels': {'use': 'pakettikauppa', 'of': 'shop', 'secret': PUSH}})
     try:
         v.start()
-        t = whole(v, name, len(way))
-        assert statuses(t) == ['returned']
-        assert [e['data']['status'] for e in events(t, 'shipment.checkpoint')] == \
+        meta = [{'id': 1, 'key': '_wc_shipment_tracking_items', 'value': [
+            {'tracking_provider': 'Posti', 'tracking_number': name}, {'tracking_provider': 'Matkahuolto', 'tracking_number': other}]}]
+        assert send_order(v, SHOP, {**shop_order(1060), 'meta_data': meta}, 'order.updated', 'shop')[0] == 200
+        until(lambda: events(show(v, '1060'), 'posti.shipment'), 20, 0.2)
+        t = whole(v, '1060', len(way) + 2, 'order:shop/1060')
+        ends = {(e['subject'], e['data']['status']) for e in events(t, 'shipment.status_changed')}
+        assert (f'parcel:{name}', 'returned') in ends and (f'parcel:{other}', 'delivered') in ends
+        assert [e['data']['status'] for e in events(t, 'shipment.checkpoint') if e['subject'] == f'parcel:{name}'] == \
             ['announced', 'in_transit', 'ready_for_pickup', 'returning', 'unknown', 'delivered']
-        # polled again after a restart: the same bytes, nothing new
-        asked = len(far.of('GET', '/tracking'))
+        v.settled()                     # both ways are at an end: nobody asks on
+        assert show(v, '1060')['open'] == []
+        asked = [len(far.of('GET', path)) for path in said]
+        assert asked[1] == asked[3] == 1
+        # the account's list is asked again after a restart: the same bytes, nothing new
+        before = v.status()['counts']['events']
         v.stop()
         v.start()
-        until(lambda: len(far.of('GET', '/tracking')) > asked)
-        # a push of the same parcel, with the order it belongs to: a scan, and no change
-        pushed(v, scan(name, '22', '2026-06-09 10:18:42', reference='1044'))
-        t = whole(v, name, len(way) + 1, 'order:shop/1044')
-        assert statuses(t) == ['returned'] and len(events(t, 'posti.tracking')) == 1
+        until(lambda: len(far.of('GET', '/account')) > asked[2])
+        # a push of the same parcel: a scan, and no change
+        changes = len(events(t, 'shipment.status_changed'))
+        pushed(v, scan(name, '22', '2026-06-09 10:18:42', reference='1060'))
+        t = whole(v, name, len(way) + 3, 'order:shop/1060')
+        assert len(events(t, 'shipment.status_changed')) == changes and len(events(t, 'posti.shipment')) == 1
+        assert v.status()['counts']['events'] == before + 3     # the push, its scan, and its word for the order
     finally:
         v.stop()
         far.stop()
@@ -235,7 +251,7 @@ TEXTS = {
 
 @pytest.mark.skipif(not (FIXTURES / 'matkahuolto').is_dir(), reason=f'NO FIXTURES in {FIXTURES}')
 def test_every_text_of_matkahuolto(vayla):
-    v = vayla({'m': {'use': 'matkahuolto', 'tracking_url': 'https://127.0.0.1:9/t'}})
+    v = vayla({'m': {'use': 'matkahuolto'}})
     texts, seen = 0, set()
     for file in sorted((FIXTURES / 'matkahuolto').glob('*.json')):
         said = v.command('map', 'run', 'mappings/matkahuolto/tracking.map.yaml', str(file)).stdout
