@@ -136,7 +136,8 @@ add_one(struct router *r, const struct route *rt, struct fact *input,
 
 	e->revision = p->revision;
 	if (ruleset_is_request(r->core->rules, e->type, &rule)) {
-		e->echo = is_echo(r, rt, input);
+		/* What only asks there gives nobody his own words back. */
+		e->echo = !rule.reads && is_echo(r, rt, input);
 		if (!e->echo &&
 		    !(p->revision > 1 && rule.revised == REVISED_NEVER))
 			e->target = rt->system;

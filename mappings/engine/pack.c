@@ -310,6 +310,7 @@ send_load(struct yaml_at *at, const struct pack *p, const struct yaml *y,
 		     : i == 2 ? SEND_ASK
 		     : i == 3 ? SEND_NEVER
 			      : SEND_AGAIN;
+	s->reads = yaml_get(y, "get") != NULL;
 	s->skip_when_spent =
 	    yaml_word(at, yaml_get(y, "spent"), spent, "spent") == 1;
 }

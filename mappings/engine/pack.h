@@ -32,6 +32,7 @@ struct pack_send {
 	struct slice type; /* "ledger.posting" */
 	enum { SEND_AGAIN, SEND_REVERSE, SEND_ASK, SEND_NEVER } revised;
 	bool skip_when_spent;
+	bool reads;		 /* a get: it changes nothing there */
 	const struct yaml *node; /* the row, for the connector */
 };
 

@@ -498,6 +498,7 @@ ruleset_is_request(
 	if (s == NULL)
 		return false;
 	rule->skip_when_spent = s->skip_when_spent;
+	rule->reads = s->reads;
 	switch (s->revised) {
 	case SEND_AGAIN:
 		rule->revised = REVISED_SEND;

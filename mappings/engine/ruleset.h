@@ -24,6 +24,7 @@ struct route {
 /* What requests of a type want of delivery (from send: of the pack). */
 struct delivery_rule {
 	bool skip_when_spent; /* else park */
+	bool reads;	      /* it changes nothing there, so it is no echo */
 	enum {
 		REVISED_SEND,
 		REVISED_REVERSE,

@@ -153,6 +153,59 @@ class Office:
         return self.bad(q, answer)
 
 
+FILES.update({
+    # a system whose events say only that something changed
+    'thin/pack.yaml': '''
+        pack: thin/1
+        title: A system that says only ids
+        settings:
+          url:    {type: url, required: true}
+          secret: {type: text, secret: true, required: true}
+        receive:
+          - verify: {token: $settings.secret, header: X-Token}
+            event: {type: thin.changed, id: "{id}:{at}", subject: "thin:{id}"}
+        send:
+          thin.fetch:
+            get: "/sales/{id}"
+            answer: {type: thin.sale, id: "{id}:{hash($in)}", subject: "order:{number}"}
+            revised: send
+            withdrawn: nothing
+          thin.mark:
+            put: "/sales/{number}/mark"
+            body: {seen: true}
+            revised: never
+        ''',
+    'thin/schema/thin.changed.yaml': 'schema: thin.changed/1\ntitle: Changed\nfields:\n  id: text\n  at: integer\n',
+    'thin/schema/thin.sale.yaml': 'schema: thin.sale/1\ntitle: A sale\nfields:\n  id: text\n  number: text\n  quantity: integer\n',
+    'thin/schema/thin.fetch.yaml': 'schema: thin.fetch/1\ntitle: A request\nfields:\n  id: text\n',
+    'thin/schema/thin.mark.yaml': 'schema: thin.mark/1\ntitle: A request\nfields:\n  number: text\n',
+    'thin/changed.map.yaml': '''
+        map: thin.changed/1
+        from: thin.changed
+        emit:
+          - type: thin.fetch
+            id: "{$event.id}"
+            data: {id: id}
+        ''',
+    'thin/sale.map.yaml': '''
+        map: thin.sale/1
+        from: thin.sale
+        emit:
+          - type: order.placed
+            id: "placed"
+            subject: "order:{number}"
+            data: {number: number, quantity: quantity}
+        ''',
+    'thin/mark.map.yaml': '''
+        map: thin.mark/1
+        from: order.placed
+        emit:
+          - type: thin.mark
+            id: "mark"
+            data: {number: number}
+        '''})
+
+
 @pytest.fixture
 def office(vayla, tmp_path):
     far = Far()
@@ -234,3 +287,25 @@ def test_nothing_is_sent_before_it_is_live(office):
     v.command('system', 'live', 'office', '--since', '2020-01-01')
     until(lambda: len(o.made) == 5)
     assert v.stop() == 0
+
+
+def test_a_thin_event_is_made_whole_and_nothing_else_goes_back(vayla, tmp_path):
+    far = Far()
+    try:
+        far.always = lambda q: Answer(200, {'id': q['path'].rsplit('/', 1)[1], 'number': 'N' + q['path'].rsplit('/', 1)[1], 'quantity': 2})
+        v = vayla({'thin': {'use': 'thin', 'secret': 't', 'url': far.url, 'local': True, 'mode': 'live'},
+                   'till': {'use': 'till', 'secret': 't'}}, {'packs': write_packs(tmp_path / 'packs')})
+        v.start()
+        for id in ('1', '2', '3'):
+            for at in (1, 1, 2):            # doubled, and changed once more
+                assert request(f'{v.url}/in/thin', 'POST', json.dumps({'id': id, 'at': at}).encode(), {
+                    'Content-Type': 'application/json', 'X-Token': 't'})[0] == 200
+        until(lambda: v.status()['types'].get('order.placed') == 3)
+        v.settled()
+        assert len(far.of('GET')) == 6 and v.status()['types']['thin.sale'] == 3
+        tell(v, 'sale', {'number': 'T1', 'quantity': 1})        # what another system said is told
+        until(lambda: far.of('PUT', '/sales/T1/mark'))
+        assert len(far.of('PUT')) == 1, 'its own words do not go back to it'
+        assert v.stop() == 0
+    finally:
+        far.stop()
