@@ -13,8 +13,7 @@
 static inline uint32_t
 trie_hash(const uint8_t *p, uint32_t n)
 {
-	return n == 0 ? 0
-		      : n * 7u + p[0] * 3u + p[n - 1] * 11u;
+	return n == 0 ? 0 : n * 7u + p[0] * 3u + p[n - 1] * 11u;
 }
 
 /* By first byte: low byte = bytes of the item including this one, high byte =
