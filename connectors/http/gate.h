@@ -30,7 +30,7 @@ struct gate {
 enum gate_word {
 	GATE_GO,
 	GATE_WAIT, /* in `*ms` at the earliest; INT64_MAX: when one returns */
-	GATE_SHUT  /* not before `*ms` have passed: put it back */
+	GATE_SHUT  /* not before `*ms` have passed */
 };
 
 void gate_init(struct gate *g, const struct plan_limits *limits);

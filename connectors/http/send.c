@@ -18,6 +18,8 @@
 #define HEADER_BYTES (64 * 1024)
 #define REMOTE 256
 #define EXTEND_NS (30 * NS_PER_SEC)
+#define MEND_MS 60000  /* until a person has mended settings, perhaps */
+#define BUSY_MS 5000   /* after a 429 that does not say how long */
 #define SPREAD_MS 1000 /* what is put back together comes again apart */
 
 enum job_state {
@@ -126,6 +128,10 @@ far_end(struct far *far, const struct web_answer *a, const char *where)
 
 	if (a->retry_ms > 0 && (a->status == 429 || a->status == 503))
 		gate_hold(&far->gate, now, a->retry_ms);
+	else if (a->status == 429)
+		gate_hold(&far->gate, now, BUSY_MS);
+	if (a->how == WEB_PRIVATE || a->how == WEB_URL)
+		gate_hold(&far->gate, now, MEND_MS);
 	if (changed && how == GATE_FAILED)
 		say(SAY_WARN, "http",
 		    "%s: %jd failures in a row; nothing is asked of it for %jd "
@@ -542,6 +548,13 @@ keep(struct job *j, const struct event *e)
 	return err;
 }
 
+static void
+put_back(struct job *j, int64_t ms, const char *why)
+{
+	settle(j, VERDICT_DEFER, ms + (int64_t)(j->seq % 16) * SPREAD_MS / 16,
+	    why, NULL, NULL);
+}
+
 /* Which request it is; settled at once when there is none to make. */
 static void
 choose(struct job *j, const struct delivery *d)
@@ -575,7 +588,7 @@ void
 sender_take(struct sender *s, const struct delivery *d)
 {
 	struct job *j = calloc(1, sizeof(*j));
-	int64_t now = clock_mono(), ms;
+	int64_t now = clock_mono();
 	struct settled v = {.is = SETTLE_RETRY,
 	    .text = "no memory for it",
 	    .remote = SLICE_EMPTY,
@@ -602,16 +615,8 @@ sender_take(struct sender *s, const struct delivery *d)
 		settle_err(j, e);
 	else
 		choose(j, d);
-	if (j->state == JOB_QUEUED &&
-	    (s->draining || gate_ask(&s->far->gate, now, &ms) == GATE_SHUT)) {
-		if (s->draining)
-			ms = SPREAD_MS;
-		settle(j, VERDICT_DEFER,
-		    ms + (int64_t)(j->seq % 16) * SPREAD_MS / 16,
-		    s->draining ? "the connector ends"
-				: "not now: it has failed, or asks for a pause",
-		    NULL, NULL);
-	}
+	if (j->state == JOB_QUEUED && s->draining)
+		put_back(j, SPREAD_MS, "the connector ends");
 	if (j->state == JOB_OVER) {
 		job_free(j);
 		return;
@@ -623,13 +628,6 @@ sender_take(struct sender *s, const struct delivery *d)
 
 /* ---- the step ---- */
 
-static void
-put_back(struct job *j, int64_t ms, const char *why)
-{
-	settle(j, VERDICT_DEFER, ms + (int64_t)(j->seq % 16) * SPREAD_MS / 16,
-	    why, NULL, NULL);
-}
-
 /* False: nothing further can begin now. */
 static bool
 begin(struct sender *s, struct job *j, int64_t now, int *next_ms)
@@ -640,8 +638,6 @@ begin(struct sender *s, struct job *j, int64_t now, int *next_ms)
 
 	switch (gate_ask(&far->gate, now, &ms)) {
 	case GATE_SHUT:
-		put_back(j, ms, "not now: it has failed, or asks for a pause");
-		return true;
 	case GATE_WAIT:
 		if (ms < *next_ms)
 			*next_ms = (int)ms;
@@ -654,6 +650,7 @@ begin(struct sender *s, struct job *j, int64_t now, int *next_ms)
 		return false;
 	case AUTH_FAILS:
 		put_back(j, ms, auth_why(far->auth));
+		gate_hold(&far->gate, now, ms);
 		return true;
 	case AUTH_READY:
 		break;
@@ -663,7 +660,8 @@ begin(struct sender *s, struct job *j, int64_t now, int *next_ms)
 		char why[600];
 
 		(void)snprintf(why, sizeof(why), "%s", err_last());
-		put_back(j, 60000, why);
+		put_back(j, MEND_MS, why);
+		gate_hold(&far->gate, now, MEND_MS);
 	} else if (e != ERR_OK) {
 		settle_err(j, e);
 	} else {

@@ -4,8 +4,9 @@
  * Invariant: a delivery is settled exactly once, after its answer, and what was
  * answered goes into the same PUB. Before one that may have been done already
  * (`again`, or a further attempt) is sent once more, `find` looks whether it
- * was. While the gate is shut nothing is kept here: it is put back without
- * costing an attempt, so that the broker shows what waits and why.
+ * was. While the gate is shut what is in hand stays in hand, and the window
+ * keeps the rest with the broker: putting each back would write a record for
+ * every request that waits, at every pause.
  */
 #ifndef VAYLA_HTTP_SEND_H
 #define VAYLA_HTTP_SEND_H

@@ -235,9 +235,8 @@ def test_too_many_requests_costs_no_attempt_and_waits(make):
     s = c.settled(seq)
     assert s['verdict'] == 'defer' and s['after_ms'] == 2000
     other = c.send('far.stock', STOCK)
-    later = c.settled(other)
-    assert later['verdict'] == 'defer' and 0 < later['after_ms'] <= 3000, 'others wait as well'
     c.broker.wait([seq, other])
+    assert [x['verdict'] for x in c.broker.settled[other]] == ['ok'], 'others wait as well, and it costs them nothing'
     first, second = c.far.of('PUT')[:2]
     assert second['at'] - first['at'] >= 1.9
 
@@ -299,15 +298,16 @@ def test_withdrawn(make):
 def test_breaker_and_its_probe(make):
     c = make(SENDS.replace('failures: 100', 'failures: 3'))
     c.far.say(503)
-    seqs = [c.send('far.stock', STOCK) for _ in range(12)]
+    seqs = [c.send('far.stock', STOCK) for _ in range(40)]
     until(lambda: 'failures in a row' in c.log.read_text())
-    until(lambda: all(c.broker.settled.get(s) for s in seqs))
-    assert any(s['verdict'] == 'defer' for q in seqs for s in c.broker.settled[q])
+    n = len(c.far.asked)
+    time.sleep(2.5)
+    assert len(c.far.asked) <= n + 8, 'one at a time, with pauses'
     c.far.say(200, {'id': 1})
     c.broker.wait(seqs)
     assert 'it works again' in c.log.read_text()
-    tried = sum(s['verdict'] == 'retry' for q in seqs for s in c.broker.settled[q])
-    assert 3 <= tried <= 8, 'the others cost no attempt'
+    settled = [s['verdict'] for q in seqs for s in c.broker.settled[q]]
+    assert 3 <= settled.count('retry') <= 12 and settled.count('defer') == 0, 'the others cost no attempt, and no record'
 
 
 def test_rate_and_parallelism(make):
