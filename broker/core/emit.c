@@ -1,7 +1,6 @@
 /* emit - see emit.h. */
 #include <stdio.h>
 
-#include "broker/base/say.h"
 #include "broker/core/again.h"
 #include "broker/core/emit.h"
 
@@ -250,12 +249,10 @@ emit_all(struct router *r, const struct route *rt, struct fact *input,
 			return refuse(r, s, held);
 	}
 	for (size_t i = 0; i < res->n; i++) {
-		if (plans[i].fate == FATE_KEPT)
-			say(SAY_INFO, "route",
-			    "%s: %.*s stated again with other content by "
-			    "event %llu; the first stands",
-			    map, SLICE_ARG(res->events[i].type),
-			    (unsigned long long)input->seq);
+		if (plans[i].fate == FATE_KEPT && s->text.n == 0)
+			s->text = SLICE_LIT("states again, with other "
+					    "content, what is known; the "
+					    "first stands");
 		if (plans[i].fate < FATE_NEW)
 			continue;
 		fill(r, rt, input, res, &res->events[i], map, &e);

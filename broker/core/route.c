@@ -186,6 +186,15 @@ trouble(struct router *r, const struct result *res, struct settle *s)
 	switch (res->verdict) {
 	case EVAL_OK:
 	case EVAL_SKIP:
+		s->text = SLICE_EMPTY;
+		s->path = s->where = SLICE_EMPTY;
+		if (res->table.n > 0) {
+			/* `unmatched: report` */
+			s->table = res->table;
+			s->key = res->key;
+			s->text = SLICE_LIT("the table has no row for this; "
+					    "its default was used");
+		}
 		return false;
 	case EVAL_ASK:
 		s->verdict = SETTLE_ASK;
@@ -265,7 +274,8 @@ evaluate(struct router *r, const struct route *rt, struct slice sub,
 	if (*held) {
 		if (l == NULL || l->trouble != hold_trouble(&s))
 			hold_put(r->holds, r->batch, f->subject, &s);
-	} else if (l != NULL) {
+	} else if (l != NULL || s.text.n > 0) {
+		/* The item is closed; or a remark about what was not held. */
 		s.verdict = SETTLE_OK;
 		batch_settle(r->batch, &s);
 	}

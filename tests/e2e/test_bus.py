@@ -265,6 +265,9 @@ def test_another_input_revises_by_its_word(broker):
                     len([x for x in r if x.get('type') == 'toyshop.order']) == 3 and r)
     placed = [r for r in records if r.get('type') == 'order.placed']
     assert [(p['revision'], p['data']['total']) for p in placed] == [(1, decimal('10.00')), (2, decimal('12.00'))]
+    # the one that changed nothing says so
+    notes = until(lambda: [x for x in timeline(op, 'order:shop/1') if x['kind'] == 'settle' and 'first stands' in x['text']])
+    assert [(n['verdict'], n['sub']) for n in notes] == [('ok', 'map:shop/toyshop.order')]
 
 
 def test_a_join_waits_and_goes_on_in_order(broker):
