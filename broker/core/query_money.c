@@ -87,8 +87,13 @@ money_event(struct money *m, const struct event *e)
 		count(m, e, MONEY_ORDERED, "totals", "gross");
 	else if (slice_is(e->type, "payment.captured"))
 		count(m, e, MONEY_CAPTURED, "amount", NULL);
-	else if (slice_is(e->type, "refund.completed"))
+	else if (slice_is(e->type, "refund.completed")) {
 		count(m, e, MONEY_REFUNDED, "amount", NULL);
+		m->refused = false;
+	} else if (slice_is(e->type, "refund.failed"))
+		m->refused = !e->withdrawn;
+	else if (slice_is(e->type, "refund.requested"))
+		m->asked = !e->withdrawn;
 	else if (slice_is(e->type, "credit_note.issued"))
 		count(m, e, MONEY_CREDITED, "totals", "gross");
 	else if (slice_is(e->type, "order.cancelled"))
@@ -109,23 +114,45 @@ put_amount(struct buf *out, const char *key, struct dec d)
 	mp_put_decimal(out, slice_of(text, n));
 }
 
+/* What is wrong with the side that went back; NULL: nothing is. */
 static const char *
-reason(const struct money *m, struct dec open, struct dec captured)
+reason_back(const struct money *m, int sign, const struct dec *sum)
+{
+	int sides = dec_cmp(sum[MONEY_CREDITED], sum[MONEY_REFUNDED]);
+
+	if (sign < 0 && m->refused)
+		return "a refund failed at the provider; the customer is owed "
+		       "it";
+	if (sign < 0 && sides > 0)
+		return "credited by the shop; the money has not gone back";
+	if (sign == 0 && m->asked && sides == 0 && !m->cancelled &&
+	    dec_cmp(sum[MONEY_CREDITED], dec_int(0)) == 0)
+		return "settled, but the shop asks for a refund";
+	if (sign > 0 && sides < 0)
+		return "money went back; no credit note for it is known";
+	return NULL;
+}
+
+static const char *
+reason(const struct money *m, struct dec open, const struct dec *sum)
 {
 	int sign = dec_cmp(open, dec_int(0));
+	bool paid = dec_cmp(sum[MONEY_CAPTURED], dec_int(0)) > 0;
+	const char *back = reason_back(m, sign, sum);
 
 	if (m->over)
 		return "an amount could not be read or there are too many";
 	if (m->mixed)
 		return "amounts in more than one currency";
+	if (back != NULL)
+		return back;
 	if (sign == 0)
-		return m->cancelled && dec_cmp(captured, dec_int(0)) == 0
-			   ? "cancelled before it was paid"
-			   : "settled";
+		return m->cancelled && !paid ? "cancelled before it was paid"
+					     : "settled";
 	if (sign < 0)
 		return m->cancelled ? "cancelled after payment: to be refunded"
 				    : "more was captured than ordered";
-	if (dec_cmp(captured, dec_int(0)) > 0)
+	if (paid)
 		return "partly paid";
 	if (m->pending)
 		return "the payment is pending at the provider";
@@ -143,7 +170,8 @@ money_put(const struct money *m, struct buf *out)
 	for (int k = 0; k < MONEY_KINDS; k++)
 		sum[k] = (struct dec){0, 2};
 	for (size_t i = 0; i < m->n; i++) {
-		if (m->cancelled && m->facts[i].kind == MONEY_ORDERED)
+		if (m->cancelled && (m->facts[i].kind == MONEY_ORDERED ||
+					m->facts[i].kind == MONEY_CREDITED))
 			continue;
 		was = sum[m->facts[i].kind];
 		bad |= dec_add(was, m->facts[i].amount,
@@ -165,6 +193,5 @@ money_put(const struct money *m, struct buf *out)
 	put_amount(out, "refunded", sum[MONEY_REFUNDED]);
 	put_amount(out, "open", open);
 	mp_put_cstr(out, "reason");
-	mp_put_cstr(out, bad ? "a sum is out of range"
-			     : reason(m, open, sum[MONEY_CAPTURED]));
+	mp_put_cstr(out, bad ? "a sum is out of range" : reason(m, open, sum));
 }

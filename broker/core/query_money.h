@@ -3,11 +3,13 @@
  *
  *     ordered - credited = captured - refunded + still open
  *
- * Ordered is the gross total of the last order.placed (0 once order.cancelled),
- * captured the sum of payment.captured, refunded of refund.completed, credited
- * of credit_note.issued; the last revision of each fact counts, withdrawn ones
- * do not. Exact decimals; a document in a second currency makes no sum and is
- * said as the reason.
+ * Ordered is the gross total of the last order.placed, captured the sum of
+ * payment.captured, refunded of refund.completed, credited of
+ * credit_note.issued; once order.cancelled, ordered and credited are 0, as a
+ * credit note then takes back what is not ordered any more. The last revision
+ * of each fact counts, withdrawn ones do not. Refunds asked for or failed move
+ * nothing; they only give reasons. Exact decimals; a document in a second
+ * currency makes no sum and is said as the reason.
  */
 #ifndef VAYLA_CORE_QUERY_MONEY_H
 #define VAYLA_CORE_QUERY_MONEY_H
@@ -28,6 +30,7 @@ enum money_kind {
 struct money {
 	bool any, mixed, over;
 	bool cancelled, pending, failed;
+	bool asked, refused; /* of refunds; refused: the last word on one */
 	char currency[4];
 	size_t n;
 	struct {		/* the last revision of each fact */
