@@ -1,0 +1,235 @@
+"""Money that goes back, from the shop's refund, the provider's callback and its
+settlement to three accounting programs, by examples a person can add up."""
+import hashlib
+import hmac
+import json
+import urllib.parse
+
+import pytest
+
+from harness import books, cents, check_books, until
+from shop import euro, request, send_callback, send_order, shop_order, total_cents
+
+SHOP, PAY = 'shop-secret', 'pay-secret'
+OWED = 'Liabilities:Customer-prepayments'
+
+
+@pytest.fixture
+def v(vayla, tmp_path):
+    made = vayla({
+        'shop': {'use': 'woocommerce', 'webhook_secret': SHOP},
+        'payments': {'use': 'paytrail', 'of': 'shop', 'secret': PAY},
+        'books': {'use': 'ledger', 'mode': 'live', 'folder': str(tmp_path / 'books')}})
+    made.books = tmp_path / 'books'
+    return made.start()
+
+
+def show(v, word):
+    return json.loads(v.command('order', 'show', word, '-o', 'json').stdout, parse_float=str)
+
+
+def shop_refund(order, number, parts, shipping=0, amount=None, **more):
+    """parts: (line of the order from 1, quantity, net, VAT in cents); shipping: (net, VAT)."""
+    lines = []
+    for n, quantity, net, vat in parts:
+        line = order['line_items'][n - 1]
+        lines.append({'id': 800 + n, 'name': line['name'], 'product_id': line['product_id'], 'variation_id': 0, 'quantity': -quantity,
+                      'tax_class': line['tax_class'], 'total': '-' + euro(net), 'total_tax': '-' + euro(vat), 'sku': line['sku'],
+                      'meta_data': [{'id': 1, 'key': '_refunded_item_id', 'value': str(line['id'])}]})
+    ships = [{'id': 890, 'method_title': 'Postipaketti', 'total': '-' + euro(shipping[0]), 'total_tax': '-' + euro(shipping[1]),
+              'meta_data': [{'id': 2, 'key': '_refunded_item_id', 'value': '90'}]}] if shipping else []
+    told = sum(net + vat for _, _, net, vat in parts) + (sum(shipping) if shipping else 0)
+    return {'id': number, 'parent_id': order['id'], 'date_created_gmt': '2026-03-09T12:10:20', 'amount': euro(told if amount is None else amount),
+            'reason': '', 'refunded_by': 1, 'refunded_payment': True, 'meta_data': [], 'line_items': lines, 'shipping_lines': ships,
+            'fee_lines': [], 'tax_lines': [], **more}
+
+
+def send_refund(v, refund):
+    assert send_order(v, SHOP, refund, topic='refund.created')[0] == 200
+
+
+def paid_back(v, number, amount, transaction, status='ok', stamp=None):
+    q = {'checkout-account': '375917', 'checkout-algorithm': 'sha256', 'checkout-amount': str(amount), 'checkout-reference': str(number),
+         'checkout-stamp': stamp or f'r-{transaction}', 'checkout-status': status, 'checkout-provider': 'osuuspankki'}
+    if transaction:
+        q['checkout-transaction-id'] = transaction
+    text = ''.join(f'{k}:{q[k]}\n' for k in sorted(q))
+    q['signature'] = hmac.new(PAY.encode(), text.encode(), 'sha256').hexdigest()
+    assert request(f'{v.url}/in/payments/refund?{urllib.parse.urlencode(q)}')[0] == 200
+
+
+def send_report(v, rows, spoil=b''):
+    body = json.dumps(rows).encode()
+    head = {'checkout-account': '375917', 'checkout-algorithm': 'sha512'}
+    text = ''.join(f'{k}:{head[k]}\n' for k in sorted(head)).encode() + body
+    sign = hmac.new(PAY.encode(), text, hashlib.sha512).hexdigest()
+    return request(f'{v.url}/in/payments/report', 'POST', body + spoil, {**head, 'signature': sign, 'Content-Type': 'application/json'})[0]
+
+
+def booked(v, n, seconds=30):
+    """Wait for n transactions; the balance of every account that has one."""
+    until(lambda: (v.books / 'books.journal').exists() and len(books(v.books)) >= n, seconds, 0.2)
+    v.settled()
+    found = books(v.books)
+    assert len(found) == n, found
+    check_books(v.books)
+    sums = {}
+    for t in found:
+        assert sum(c for _, c in t['postings']) == 0, t
+        for account, amount in t['postings']:
+            sums[account] = sums.get(account, 0) + amount
+    return {a: c for a, c in sums.items() if c}
+
+
+def money(v, word, want, reason):
+    """The panel's equation and its reason."""
+    def same():
+        got = show(v, word)['money']
+        return all(cents(got[k]) == want[k] for k in want) and got['reason'] == reason
+    try:
+        until(same, 10, 0.2)
+    except AssertionError:
+        raise AssertionError(f'{word}: {show(v, word)["money"]}, expected {want}, {reason}')
+
+
+# 39.00 + 9.95 and 36.00 + 4.86 and shipping 5.90 + 1.50: 97.21
+LINES = ((2, 1950, 2550), (3, 1200, 1350))
+
+
+def paid_order(v, number):
+    order = shop_order(number, lines=LINES, shipping=590)
+    assert total_cents(order) == 9721
+    assert send_order(v, SHOP, order)[0] == 200
+    assert send_callback(v, PAY, number, 9721, f'tx-{number}')[0] == 200
+    return order
+
+
+def test_partial_refunds_give_back_two_rates_to_the_cent(v):
+    order = paid_order(v, 1)
+    send_refund(v, shop_refund(order, 71, [(1, 1, 1950, 497)]))                 # one of two: 24.47
+    paid_back(v, 1, 2447, 'r-1')
+    send_refund(v, shop_refund(order, 72, [(2, 2, 2400, 324)], (590, 150)))     # two of three, and shipping: 34.64
+    paid_back(v, 1, 3464, 'r-2')
+    assert booked(v, 5) == {
+        'Assets:Clearing:Banks': 9721 - 2447 - 3464, 'Income:Sales:Standard': -1950, 'Liabilities:VAT:Standard': -(1145 - 497 - 150),
+        'Income:Sales:Reduced': -1200, 'Liabilities:VAT:Reduced': -162}
+    money(v, '1', {'ordered': 9721, 'captured': 9721, 'credited': 5911, 'refunded': 5911, 'open': 0}, 'settled')
+    # the rest as a sum without lines: nothing is left on any account
+    send_refund(v, shop_refund(order, 73, [], amount=3810))
+    paid_back(v, 1, 3810, 'r-3')
+    assert booked(v, 7) == {}
+    money(v, '1', {'credited': 9721, 'refunded': 9721, 'open': 0}, 'settled')
+
+
+def test_either_order_of_note_and_money_gives_the_same_books(v):
+    first, second = paid_order(v, 2), paid_order(v, 3)
+    paid_back(v, 2, 2447, 'r-2')
+    money(v, '2', {'refunded': 2447, 'credited': 0, 'open': 2447}, 'money went back; no credit note for it is known')
+    send_refund(v, shop_refund(first, 74, [(1, 1, 1950, 497)]))
+    send_refund(v, shop_refund(second, 75, [(1, 1, 1950, 497)]))
+    money(v, '3', {'refunded': 0, 'credited': 2447, 'open': -2447}, 'credited by the shop; the money has not gone back')
+    assert booked(v, 5)[OWED] == -2447
+    paid_back(v, 3, 2447, 'r-3')
+    assert booked(v, 6) == {
+        'Assets:Clearing:Banks': 2 * (9721 - 2447), 'Income:Sales:Standard': -2 * (4490 - 1950), 'Liabilities:VAT:Standard': -2 * (1145 - 497),
+        'Income:Sales:Reduced': -2 * 3600, 'Liabilities:VAT:Reduced': -2 * 486}
+    for n in '23':
+        money(v, n, {'open': 0}, 'settled')
+
+
+def test_a_refund_before_its_order_and_payment_waits_for_them(v):
+    order = shop_order(4, lines=LINES, shipping=590)
+    paid_back(v, 4, 740, 'r-4')
+    send_refund(v, shop_refund(order, 76, [], (590, 150)))                      # the shipping alone
+    until(lambda: v.status()['counts']['wait'] == 2, 10)
+    v.stop()
+    v.start()
+    assert send_callback(v, PAY, 4, 9721, 'tx-4')[0] == 200
+    assert send_order(v, SHOP, order)[0] == 200
+    assert booked(v, 3) == {
+        'Assets:Clearing:Banks': 9721 - 740, 'Income:Sales:Standard': -3900, 'Liabilities:VAT:Standard': -995,
+        'Income:Sales:Reduced': -3600, 'Liabilities:VAT:Reduced': -486}
+
+
+def test_the_same_again_changes_nothing(v):
+    order = paid_order(v, 5)
+    for _ in range(3):
+        send_refund(v, shop_refund(order, 77, [(1, 1, 1950, 497)]))
+        paid_back(v, 5, 2447, 'r-5')
+    assert booked(v, 3)['Assets:Clearing:Banks'] == 9721 - 2447
+    assert v.status()['counts']['duplicates'] == 4
+
+
+def test_a_refused_refund_moves_no_money(v):
+    order = paid_order(v, 6)
+    send_refund(v, shop_refund(order, 78, [(1, 1, 1950, 497)]))
+    paid_back(v, 6, 2447, None, status='fail', stamp='s-6')
+    money(v, '6', {'refunded': 0, 'credited': 2447, 'open': -2447}, 'a refund failed at the provider; the customer is owed it')
+    assert booked(v, 2)[OWED] == -2447
+    paid_back(v, 6, 2447, 'r-6', stamp='s-6b')
+    assert OWED not in booked(v, 3)
+    money(v, '6', {'open': 0}, 'settled')
+
+
+def test_more_back_than_came_in_is_not_booked_and_says_so(v):
+    paid_order(v, 7)
+    paid_back(v, 7, 9722, 'r-7')
+    item = until(lambda: show(v, '7')['open'], 10)[0]
+    assert item['state'] == 'parked' and 'goes_back <= came_in' in item['text'] and '97.22' in item['text'] and '97.21' in item['text'], item
+    assert booked(v, 1)['Assets:Clearing:Banks'] == 9721
+
+
+def test_a_cancelled_order_that_is_refunded_is_settled(v):
+    order = paid_order(v, 11)
+    assert send_order(v, SHOP, shop_order(11, lines=LINES, shipping=590, status='cancelled', modified='2026-03-09T10:00:00', refunds=[
+        {'id': 81, 'reason': 'Peruttu', 'total': '-97.21'}]), topic='order.updated')[0] == 200
+    money(v, '11', {'captured': 9721, 'open': -9721}, 'cancelled after payment: to be refunded')
+    send_refund(v, shop_refund(order, 81, [], amount=9721))
+    paid_back(v, 11, 9721, 'r-11')
+    assert booked(v, 3) == {}
+    money(v, '11', {'captured': 9721, 'refunded': 9721, 'open': 0}, 'settled')
+
+
+def test_a_refund_of_which_only_the_sum_is_known_is_said(v):
+    paid_order(v, 12)
+    assert send_order(v, SHOP, shop_order(12, lines=LINES, shipping=590, modified='2026-03-09T10:00:00', refunds=[
+        {'id': 82, 'reason': '', 'total': '-5.00'}]), topic='order.updated')[0] == 200
+    money(v, '12', {'credited': 0, 'refunded': 0, 'open': 0}, 'settled, but the shop asks for a refund')
+    assert 'refund.requested' in [r['type'] for r in show(v, '12')['records'] if r['kind'] == 'event']
+    assert len(booked(v, 1)) == 5
+
+
+def test_a_price_reduction_before_the_payment_is_not_owed(v):
+    order = shop_order(8, lines=LINES, shipping=590)
+    assert send_order(v, SHOP, order)[0] == 200
+    send_refund(v, shop_refund(order, 79, [(1, 0, 1000, 255)]))                 # 12.55 off
+    assert booked(v, 1) and OWED not in booked(v, 1)
+    assert send_callback(v, PAY, 8, 9721 - 1255, 'tx-8')[0] == 200
+    assert booked(v, 2) == {
+        'Assets:Clearing:Banks': 8466, 'Income:Sales:Standard': -3490, 'Liabilities:VAT:Standard': -890,
+        'Income:Sales:Reduced': -3600, 'Liabilities:VAT:Reduced': -486}
+    money(v, '8', {'open': 0}, 'settled')
+
+
+def test_a_settlement_empties_the_clearing_account(v):
+    order = paid_order(v, 9)
+    other = shop_order(10, lines=((1, 1000, 2550),), shipping=0)
+    assert send_order(v, SHOP, other)[0] == 200
+    assert send_callback(v, PAY, 10, 1255, 'tx-10', provider='creditcard')[0] == 200
+    send_refund(v, shop_refund(order, 80, [(1, 1, 1950, 497)]))
+    paid_back(v, 9, 2447, 'r-9')
+
+    def row(amount, reference, method, number, **more):
+        return {'amount': amount, 'reference': reference, 'paymentMethod': method, 'checkoutReference': number, 'stamp': f's{number}',
+                'settlementId': 880017, 'settlementDate': '10-03-2026', 'status': 'ok', **more}
+    rows = [row(97.21, '9', 'osuuspankki', '1', paymentMethodFee=0.35, paymentMethodCommission=0.50),
+            row(12.55, '10', 'creditcard', '2', paymentMethodFee=0.35, paymentMethodCommission=0.2),
+            row(-24.47, '9', 'osuuspankki', '3')]
+    assert send_report(v, rows, b' ') == 401
+    for _ in range(2):
+        assert send_report(v, rows) == 200
+    assert booked(v, 5) == {
+        'Assets:Bank': 9721 + 1255 - 2447 - 140, 'Expenses:Payment-fees': 140, 'Income:Sales:Standard': -(4490 - 1950 + 1000),
+        'Liabilities:VAT:Standard': -(1145 - 497 + 255), 'Income:Sales:Reduced': -3600, 'Liabilities:VAT:Reduced': -486}
+    dated = [t for t in books(v.books) if 'payout' in t['tags']]
+    assert [t['date'] for t in dated] == ['2026-03-10']
