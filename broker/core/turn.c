@@ -496,6 +496,8 @@ turn_loop(struct daemon *d)
 		if (has_work(d))
 			e = turn(d);
 		if (e == ERR_OK) {
+			if (d->pubs_n > 0)
+				FAIL_POINT("turn_before_answer");
 			peers_answer(d);
 			peers_tidy(d);
 			delivery_pump(&d->delivery);
