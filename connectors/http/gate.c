@@ -18,13 +18,12 @@ ms_until(int64_t at, int64_t now)
 enum gate_word
 gate_ask(const struct gate *g, int64_t now, int64_t *ms)
 {
-	if (g->open_until != 0) {
-		if (now < g->open_until || g->probing) {
-			*ms = now < g->open_until ? ms_until(g->open_until, now)
-						  : g->limits->timeout_ms;
-			return GATE_SHUT;
-		}
-	} else if (now < g->hold_until) {
+	if (g->open_until != 0 && (now < g->open_until || g->probing)) {
+		*ms = now < g->open_until ? ms_until(g->open_until, now)
+					  : g->limits->timeout_ms;
+		return GATE_SHUT;
+	}
+	if (now < g->hold_until) {
 		*ms = ms_until(g->hold_until, now);
 		return GATE_SHUT;
 	}

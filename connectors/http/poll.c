@@ -452,7 +452,7 @@ static bool
 find_next(struct poll *p, const struct web_answer *a, size_t seen)
 {
 	struct slice link = SLICE_EMPTY;
-	char *to;
+	char *to, *whole;
 
 	free(p->next_url);
 	p->next_url = NULL;
@@ -466,7 +466,10 @@ find_next(struct poll *p, const struct web_answer *a, size_t seen)
 	to = link_next(link);
 	if (to == NULL)
 		return true;
-	if (strlen(to) >= URL_MAX || !web_same_host(a->url, to)) {
+	whole = web_resolve(a->url, to);
+	free(to);
+	to = whole;
+	if (to == NULL || strlen(to) >= URL_MAX || !web_same_host(a->url, to)) {
 		free(to);
 		give_up(p, "its next page is on another host; that is not "
 			   "asked");

@@ -355,6 +355,21 @@ web_same_host(const char *from, const char *to)
 	return same;
 }
 
+char *
+web_resolve(const char *from, const char *to)
+{
+	CURLU *u = curl_url();
+	char *text = NULL, *out = NULL;
+
+	if (u != NULL && curl_url_set(u, CURLUPART_URL, from, 0) == CURLUE_OK &&
+	    curl_url_set(u, CURLUPART_URL, to, 0) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_URL, &text, 0) == CURLUE_OK)
+		out = strdup(text);
+	curl_free(text);
+	curl_url_cleanup(u);
+	return out;
+}
+
 /* Go where it points when that is on the same host; *elsewhere when not. */
 static bool
 follow(struct call *c, int64_t status, bool *elsewhere)

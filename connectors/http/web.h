@@ -69,6 +69,10 @@ int web_fd(const struct web *w);
 /* Move what can be moved; lowers *next_ms. */
 enum err web_step(struct web *w, int *next_ms) MUST_CHECK;
 
+/* `to` as it stands in an answer from `from`, made whole; NULL when it is no
+ * URL. To be freed. */
+char *web_resolve(const char *from, const char *to);
+
 /* Is `to` on the same scheme, host and port as `from`? */
 bool web_same_host(const char *from, const char *to);
 

@@ -510,6 +510,22 @@ T(same_host)
 		CHECK(web_same_host(all[i].from, all[i].to) == all[i].same);
 }
 
+T(resolved)
+{
+	static const char *const all[][2] = {
+	    {"/b?p=2", "https://a.example/b?p=2"},
+	    {"?p=2", "https://a.example/x/y?p=2"},
+	    {"//b.example/", "https://b.example/"},
+	    {"https://a.example/z", "https://a.example/z"}};
+	char *got;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		got = web_resolve("https://a.example/x/y?q=1", all[i][0]);
+		CHECK_STR(got != NULL ? got : "", all[i][1]);
+		free(got);
+	}
+}
+
 T(cursor_file)
 {
 	char *folder = tmp_make(), path[512];
@@ -544,7 +560,8 @@ T(cursor_file)
 	tmp_free(folder);
 }
 
-T_MAIN(T_RUN(sections_load) T_RUN(sections_with_faults) T_RUN(urls) T_RUN(
-    headers_and_bodies) T_RUN(outcomes_by_status) T_RUN(outcomes_by_rows)
-	T_RUN(outcomes_without_an_answer) T_RUN(gate_rate_and_parallel)
-	    T_RUN(gate_breaker) T_RUN(same_host) T_RUN(cursor_file))
+T_MAIN(T_RUN(sections_load) T_RUN(sections_with_faults) T_RUN(urls)
+	T_RUN(headers_and_bodies) T_RUN(outcomes_by_status)
+	    T_RUN(outcomes_by_rows) T_RUN(outcomes_without_an_answer)
+		T_RUN(gate_rate_and_parallel) T_RUN(gate_breaker)
+		    T_RUN(same_host) T_RUN(resolved) T_RUN(cursor_file))
