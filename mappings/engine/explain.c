@@ -5,14 +5,16 @@
  * branch. Nothing is paid for it when nobody asks: parts are evaluated a second
  * time, at once, while all that is bound is still as it was.
  */
+#include "broker/base/json.h"
 #include "mappings/engine/run.h"
 
 #define EXPLAIN_DEPTH 12
 
 void
-eval_explain(struct eval *e, struct buf *out)
+eval_explain(struct eval *e, struct buf *out, enum explain_form form)
 {
 	e->explain = out;
+	e->explain_json = form == EXPLAIN_JSON;
 }
 
 static void
@@ -169,36 +171,117 @@ part(struct eval *e, const struct expr *x, unsigned depth)
 static void
 place(struct buf *b, const struct expr *x)
 {
-	buf_str(b, " <- ");
-	words(b, x);
-	buf_printf(b, " (%s:%u:%u)\n", x->src->file, x->src->node->line,
+	buf_printf(b, "%s:%u:%u", x->src->file, x->src->node->line,
 	    x->src->node->column + x->at + x->src->shift);
+}
+
+static void
+member(struct buf *b, const char *name, const struct buf *text)
+{
+	buf_printf(b, ",\"%s\":", name);
+	json_quote(b, buf_all(text));
+}
+
+/* One line of JSON: path, what came of it, expression, place, and the lines of
+ * its parts. */
+static void
+tell_json(struct eval *e, const struct expr *x, const struct buf *outcome,
+    bool with_parts)
+{
+	struct buf *out = e->explain, t;
+	size_t from = 0;
+	bool first = true;
+
+	buf_init(&t, 1 << 20);
+	fail_path(e, &t);
+	buf_str(out, "{\"path\":");
+	json_quote(out, buf_all(&t));
+	member(out, "outcome", outcome);
+	buf_reset(&t);
+	buf_slice(&t, expr_words(x));
+	member(out, "expression", &t);
+	buf_reset(&t);
+	place(&t, x);
+	member(out, "at", &t);
+	buf_str(out, ",\"parts\":[");
+	buf_reset(&t);
+	e->explain = &t;
+	if (with_parts)
+		part(e, x, 0);
+	e->explain = out;
+	for (size_t i = 0; i < t.n; i++) {
+		if (t.p[i] != '\n')
+			continue;
+		buf_str(out, first ? "" : ",");
+		json_quote(out, slice_of(t.p + from, i - from));
+		first = false;
+		from = i + 1;
+	}
+	buf_str(out, "]}\n");
+	buf_fini(&t);
+}
+
+static void
+tell(struct eval *e, const struct expr *x, const struct buf *outcome,
+    bool with_parts)
+{
+	if (e->explain_json) {
+		tell_json(e, x, outcome, with_parts);
+		return;
+	}
+	fail_path(e, e->explain);
+	buf_str(e->explain, ": ");
+	buf_slice(e->explain, buf_all(outcome));
+	buf_str(e->explain, " <- ");
+	words(e->explain, x);
+	buf_str(e->explain, " (");
+	place(e->explain, x);
+	buf_str(e->explain, ")\n");
+	if (with_parts)
+		part(e, x, 0);
+}
+
+void
+explain_event(
+    struct eval *e, struct slice type, struct slice subject, struct slice id)
+{
+	struct buf *b = e->explain;
+
+	if (!e->explain_json) {
+		buf_printf(b, "%.*s of %.*s, id \"%.*s\"\n", SLICE_ARG(type),
+		    SLICE_ARG(subject), SLICE_ARG(id));
+		return;
+	}
+	buf_str(b, "{\"event\":");
+	json_quote(b, type);
+	buf_str(b, ",\"subject\":");
+	json_quote(b, subject);
+	buf_str(b, ",\"id\":");
+	json_quote(b, id);
+	buf_str(b, "}\n");
 }
 
 void
 explain_value(struct eval *e, const struct expr *x, const struct val *v)
 {
-	struct buf *b = e->explain;
+	struct buf t;
 
-	fail_path(e, b);
-	if (v == NULL) {
-		buf_str(b, ": left out");
-	} else {
-		buf_str(b, ": ");
-		show(b, v);
-	}
-	place(b, x);
-	part(e, x, 0);
+	buf_init(&t, 1024);
+	if (v == NULL)
+		buf_str(&t, "left out");
+	else
+		show(&t, v);
+	tell(e, x, &t, true);
+	buf_fini(&t);
 }
 
 void
 explain_when(struct eval *e, const struct expr *x, bool yes)
 {
-	struct buf *b = e->explain;
+	struct buf t;
 
-	fail_path(e, b);
-	buf_printf(b, ": when is %s", yes ? "true" : "false");
-	place(b, x);
-	if (!yes)
-		part(e, x, 0);
+	buf_init(&t, 64);
+	buf_printf(&t, "when is %s", yes ? "true" : "false");
+	tell(e, x, &t, !yes);
+	buf_fini(&t);
 }

@@ -237,7 +237,10 @@ eval(struct running *x, const struct given *g)
 		return EXIT_FAILED;
 	buf_init(&why, 16 * MAPTEST_VALUE);
 	if (x->r->explain)
-		eval_explain(e, &why);
+		eval_explain(e, &why,
+		    x->r->form != NULL && strcmp(x->r->form, "json") == 0
+			? EXPLAIN_JSON
+			: EXPLAIN_TEXT);
 	out = mapping_eval(e, x->m.map, &in);
 	if (x->r->explain)
 		fwrite(why.p, 1, why.n, stdout);

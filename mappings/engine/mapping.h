@@ -195,13 +195,18 @@ size_t mapping_defaults(const struct mapping *m);
 struct slice mapping_default(const struct mapping *m, size_t i, uint32_t *line);
 void eval_defaults(struct eval *e, uint32_t *hits);
 
+enum explain_form {
+	EXPLAIN_TEXT,
+	EXPLAIN_JSON /* a line each: path outcome expression at parts */
+};
+
 /*
  * From now on write down, for people, where each field comes from: its path and
  * value, the expression and its place, and under it the source paths with what
  * stood there, table rows with their layer, defaults and branches taken. NULL
  * stops it.
  */
-void eval_explain(struct eval *e, struct buf *out);
+void eval_explain(struct eval *e, struct buf *out, enum explain_form form);
 
 /*
  * Evaluate. The result and all its slices live until the next mapping_eval()

@@ -506,8 +506,7 @@ run_emit_once(struct eval *e, void *ctx)
 	e->part = NULL;
 	e->copied = false;
 	if (e->explain != NULL)
-		buf_printf(e->explain, "%.*s of %.*s, id \"%.*s\"\n",
-		    SLICE_ARG(em->type), SLICE_ARG(ev.subject), SLICE_ARG(id));
+		explain_event(e, em->type, ev.subject, id);
 	TRY(run_data(e, em));
 	ev.data = slice_of(e->out + at, e->out_n - at);
 	/* what was copied may nest deeper here than it did in the input */

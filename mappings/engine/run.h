@@ -54,7 +54,8 @@ struct eval {
 	uint32_t steps;
 	uint32_t *hits, *defaults;
 	struct buf *explain; /* NULL: nobody asks */
-	const char *layer;   /* of the last row looked up */
+	bool explain_json;
+	const char *layer; /* of the last row looked up */
 
 	/* where we are, for messages */
 	const struct emit *emit;
@@ -206,6 +207,8 @@ void fail_path(const struct eval *e, struct buf *b);
 
 /* v = NULL: the field was left out. */
 void explain_value(struct eval *e, const struct expr *x, const struct val *v);
+void explain_event(
+    struct eval *e, struct slice type, struct slice subject, struct slice id);
 void explain_when(struct eval *e, const struct expr *x, bool yes);
 
 static inline enum err

@@ -708,9 +708,9 @@ T(explain)
 	}
 	try_run(m, NULL);
 	buf_init(&why, 1 << 16);
-	eval_explain(try_eval, &why);
+	eval_explain(try_eval, &why, EXPLAIN_TEXT);
 	CHECK(try_run(m, NULL)->verdict == EVAL_OK);
-	eval_explain(try_eval, NULL);
+	eval_explain(try_eval, NULL, EXPLAIN_TEXT);
 	snprintf(try_said, sizeof(try_said), "%s", buf_cstr(&why));
 	buf_fini(&why);
 	SAYS("when: when is true <- id > 1 (m.map.yaml:3:7)\n");
@@ -730,6 +730,28 @@ T(explain)
 	SAYS("t.out: g: 24.50 <- sum(l.net for l in lines)");
 	SAYS("  lines = a list of 3\n");
 	SAYS("table k, row 'text' = 'other' (no row; unmatched)\n");
+	/* as JSON: each line is one object */
+	buf_init(&why, 1 << 16);
+	eval_explain(try_eval, &why, EXPLAIN_JSON);
+	CHECK(try_run(m, NULL)->verdict == EVAL_OK);
+	eval_explain(try_eval, NULL, EXPLAIN_TEXT);
+	snprintf(try_said, sizeof(try_said), "%s", buf_cstr(&why));
+	SAYS("{\"event\":\"t.out\",\"subject\":\"k:1\",\"id\":\"x\"}\n");
+	SAYS("{\"path\":\"t.out: a\",\"outcome\":\"'done'\",\"expression\":"
+	     "\"lookup(k, st)\",\"at\":\"m.map.yaml:12:10\",\"parts\":[\"  st "
+	     "= 'paid'\",\"  table k, row 'paid' = 'done' (pack)\"]}\n");
+	for (size_t i = 0, from = 0; i < why.n; i++) {
+		struct buf mp;
+
+		if (why.p[i] != '\n')
+			continue;
+		buf_init(&mp, 1 << 16);
+		CHECK_OK(
+		    json_to_mp(slice_of(why.p + from, i - from), &mp, NULL));
+		buf_fini(&mp);
+		from = i + 1;
+	}
+	buf_fini(&why);
 	/* nobody asks: nothing is written down */
 	try_run(m, NULL);
 	CHECK(try_result->verdict == EVAL_OK);
