@@ -211,6 +211,17 @@ def test_a_price_reduction_before_the_payment_is_not_owed(v):
     money(v, '8', {'open': 0}, 'settled')
 
 
+def test_a_gift_card_is_a_debt_that_is_paid_off(v):
+    order = shop_order(13, lines=LINES, shipping=590, gift_cards=[{'id': 43, 'code': 'AAAA-BBBB-CCCC', 'amount': '40.00'}])
+    order['total'] = '57.21'
+    assert send_order(v, SHOP, order)[0] == 200
+    assert send_callback(v, PAY, 13, 5721, 'tx-13')[0] == 200
+    assert booked(v, 2) == {
+        'Liabilities:Gift-cards': 4000, 'Assets:Clearing:Banks': 5721, 'Income:Sales:Standard': -4490, 'Liabilities:VAT:Standard': -1145,
+        'Income:Sales:Reduced': -3600, 'Liabilities:VAT:Reduced': -486}
+    money(v, '13', {'ordered': 9721, 'captured': 9721, 'open': 0}, 'settled')
+
+
 def test_a_settlement_empties_the_clearing_account(v):
     order = paid_order(v, 9)
     other = shop_order(10, lines=((1, 1000, 2550),), shipping=0)
