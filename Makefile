@@ -32,6 +32,8 @@ OPT ?= $(if $(SAN),-O1,-O2) -g
 CFLAGS := -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) \
 	-fno-omit-frame-pointer $(DEFS) -I.
 CFLAGS += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+# sanitizer builds can be ended at named places (broker/core/fail.h)
+CFLAGS += $(if $(SAN),-DVAYLA_FAILPOINTS)
 LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread -lm
 

@@ -26,11 +26,19 @@ mk() { make --no-print-directory -j"$JOBS" WERROR=1 "$@"; }
 unit() { mk "$@" unit-programs && make --no-print-directory WERROR=1 "$@" unit; }
 e2e() { VAYLA_BUILD=build /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e; }
 
+bus_address() {
+	mk SAN=address CC=clang all &&
+		VAYLA_BUILD=build/address VAYLA_CRASH_ROUNDS=4 /usr/bin/python3 -m pytest -q \
+			-p no:cacheprovider tests/e2e/test_bus.py tests/e2e/test_crash.py
+}
+
 stage lint tests/lint/run.sh
 stage build mk all
 stage unit.address unit SAN=address CC=clang
 stage unit.thread unit SAN=thread
 stage e2e e2e
+# the bus and the crashes once more, sanitized and with failpoints built in
+stage bus.address bus_address
 
 count() { # word: the sum of "N word" over all closing lines
 	grep -hE '^([^ ]+: )?[0-9]+ passed|^(=+ )?[0-9]+ (passed|failed).* in [0-9.]+s|^[0-9]+ (passed|failed|skipped).* in ' "$log"/* |
