@@ -26,6 +26,7 @@ class Answer:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
+    disable_nagle_algorithm = True
 
     def handle_any(self):
         far = self.server.far
