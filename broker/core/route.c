@@ -102,6 +102,23 @@ is_later(const struct view *v, const struct fact *f)
 	return f->seq > in->seq;
 }
 
+/*
+ * What this mapping made of a later input is not there yet, as it was not when
+ * the input first came: else a replay would see the end of a parcel's way at
+ * its beginning. A revision's time is its input's.
+ */
+static bool
+is_made_later(const struct view *v, const struct fact *f)
+{
+	const struct fact *in = v->input;
+
+	if (!route_is_map(f->map, v->route))
+		return false;
+	if (f->revision > 1 || in->revision > 1)
+		return f->time > in->time;
+	return f->cause > in->seq;
+}
+
 static enum err
 view_read(void *self, const struct join *j, struct slice key, struct arena *a,
     struct joined **out, size_t *n, size_t max)
@@ -137,7 +154,7 @@ view_read(void *self, const struct join *j, struct slice key, struct arena *a,
 			continue; /* its segment was dropped */
 		if (e != ERR_OK)
 			return e;
-		if (is_own(v, f) || is_later(v, f))
+		if (is_own(v, f) || is_later(v, f) || is_made_later(v, f))
 			continue;
 		if (j->all && kept == max)
 			return err_note(ERR_LIMIT,

@@ -114,6 +114,15 @@ def test_any_order_gives_the_same_scans_and_the_same_end(v):
                 assert a['status'] not in ('delivered', 'returned') or (a['status'], b['status']) == ('delivered', 'returned')
 
 
+def test_a_replay_of_the_same_mapping_changes_nothing(v):
+    late = [WAY[0], WAY[2], WAY[1], WAY[6], WAY[4], WAY[9], WAY[7]]
+    pushed(v, *[scan('JJFI9', *s) for s in late])
+    before = whole(v, 'JJFI9', len(late))
+    said = v.command('replay', 'plan', 'parcels/pakettikauppa.event').stdout
+    assert f'{len(late)} events: {len(late)} the same, 0 would change, 0 would be held' in said, said
+    assert show(v, 'JJFI9') == before
+
+
 def test_handed_over_on_the_way_back_is_no_delivery(v):
     pushed(v, scan('JJFI2', '91', '2026-03-03 18:00:00'), scan('JJFI2', '77', '2026-03-11 09:00:00'),
            scan('JJFI2', '22', '2026-03-13 09:00:00'), scan('JJFI2', '22', '2026-03-13 09:00:00'))
