@@ -96,6 +96,10 @@ unit-programs: $(UNITS)
 e2e: all ## the end-to-end tests alone
 	@VAYLA_BUILD=$(BUILD) /usr/bin/python3 -m pytest -q tests/e2e
 
+.PHONY: fault
+fault: all ## a week of 2,000 orders, 20 random ones, and one with a process killed every second
+	@VAYLA_BUILD=$(BUILD) /usr/bin/python3 -m pytest -q -rP -p no:cacheprovider tests/fault
+
 .PHONY: lint
 lint: ## layers, sizes, formatting, words; warnings of gcc and clang
 	@deploy/need.sh run test

@@ -22,7 +22,8 @@ struct lane {
 	struct run *run;
 	bool busy, flying;
 	struct script script;
-	size_t step;
+	size_t step, end;	/* the next, and where to stop */
+	struct week_item *item; /* of a week, or NULL */
 	struct arena keep;
 	struct message messages[MESSAGES];
 	size_t messages_n, message;
@@ -41,7 +42,7 @@ struct run {
 	CURLM *multi;
 	struct lane lanes[PLAY_LANES_MAX];
 	size_t lanes_n;
-	int64_t begun, next, done;
+	int64_t begun, next, done, total; /* orders, or a week's messages */
 	int64_t shown;
 	enum err err;
 };
@@ -106,6 +107,11 @@ send_message(struct lane *l)
 static void
 log_answer(struct lane *l, const struct message *m, long status)
 {
+	if (l->item != NULL) {
+		l->item->status = (int)status;
+		l->item->tries = l->tries;
+		return;
+	}
 	buf_str(&l->log, l->logged ? ",{\"to\":" : ",\"messages\":[{\"to\":");
 	l->logged = true;
 	json_quote(&l->log, m->from->name);
@@ -117,17 +123,13 @@ log_answer(struct lane *l, const struct message *m, long status)
 /* ---- one order ---- */
 
 static void
-lane_finish(struct lane *l)
+count_order(struct run *run, const struct script *s)
 {
-	struct run *run = l->run;
 	struct totals t;
 	const struct step *best = NULL;
 
-	buf_str(&l->log, l->logged ? "]}\n" : "}\n");
-	if (run->o->log != NULL && buf_check(&l->log) == ERR_OK)
-		(void)fwrite(l->log.p, 1, l->log.n, run->o->log);
-	for (size_t i = 0; i < l->script.n; i++) {
-		const struct step *st = &l->script.steps[i];
+	for (size_t i = 0; i < s->n; i++) {
+		const struct step *st = &s->steps[i];
 
 		if (!st->is_payment && (best == NULL || st->at > best->at))
 			best = st;
@@ -137,14 +139,26 @@ lane_finish(struct lane *l)
 		run->r->gross += t.gross;
 		run->r->vat += t.vat;
 		if (strcmp(best->status, "cancelled") != 0)
-			run->r->open[l->script.fate] +=
-			    t.gross - l->script.captured;
+			run->r->open[s->fate] += t.gross - s->captured;
 	}
-	run->r->captured += l->script.captured;
-	run->r->fates[l->script.fate]++;
+	run->r->captured += s->captured;
+	run->r->fates[s->fate]++;
 	run->r->orders++;
+}
+
+static void
+lane_finish(struct lane *l)
+{
+	struct run *run = l->run;
+
 	run->done++;
 	l->busy = false;
+	if (l->item != NULL)
+		return;
+	buf_str(&l->log, l->logged ? "]}\n" : "}\n");
+	if (run->o->log != NULL && buf_check(&l->log) == ERR_OK)
+		(void)fwrite(l->log.p, 1, l->log.n, run->o->log);
+	count_order(run, &l->script);
 }
 
 /* The next step's requests; the order ends after the last. */
@@ -159,7 +173,7 @@ lane_step(struct lane *l)
 	l->tries = 0;
 	l->since = clock_mono();
 	while (l->messages_n == 0) {
-		if (l->step == l->script.n) {
+		if (l->step == l->end) {
 			lane_finish(l);
 			return;
 		}
@@ -185,17 +199,27 @@ lane_step(struct lane *l)
 }
 
 static void
-lane_start(struct lane *l, int64_t number)
+lane_start(struct lane *l, int64_t which)
 {
 	struct run *run = l->run;
+	struct week *w = run->o->week;
 	struct order o;
 
-	order_make(&o, run->o->seed, number,
+	l->busy = true;
+	if (w != NULL) {
+		l->item = &w->v[w->turn[which]];
+		week_script(w, l->item->order, &l->script);
+		l->step = l->item->step;
+		l->end = l->step + 1;
+		lane_step(l);
+		return;
+	}
+	order_make(&o, run->o->seed, run->o->first + which,
 	    run->o->at != 0 ? run->o->at : clock_now());
 	script_make(&l->script, &o, run->o->seed);
-	l->busy = true;
 	l->logged = false;
 	l->step = 0;
+	l->end = l->script.n;
 	buf_reset(&l->log);
 	script_expect(&l->log, &l->script);
 	lane_step(l);
@@ -288,12 +312,13 @@ show(struct run *run, bool last)
 	if (!last && now - run->shown < PROGRESS_MS * NS_PER_MS)
 		return;
 	run->shown = now;
-	part = run->o->orders > 0 ? run->done * 30 / run->o->orders : 30;
+	part = run->total > 0 ? run->done * 30 / run->total : 30;
 	memset(bar, ' ', 30);
 	memset(bar, '=', (size_t)part);
 	bar[30] = '\0';
-	fprintf(stderr, "\r[%s] %lld of %lld orders%s", bar,
-	    (long long)run->done, (long long)run->o->orders, last ? "\n" : "");
+	fprintf(stderr, "\r[%s] %lld of %lld %s%s", bar, (long long)run->done,
+	    (long long)run->total, run->o->week != NULL ? "messages" : "orders",
+	    last ? "\n" : "");
 }
 
 static bool
@@ -301,8 +326,12 @@ may_start(const struct run *run)
 {
 	int64_t ns = clock_mono() - run->begun;
 
-	if (stopped(run) || run->next == run->o->orders)
+	if (stopped(run) || run->next == run->total)
 		return false;
+	if (run->o->week != NULL && run->o->seconds > 0)
+		return week_since(run->o->week, (size_t)run->next) /
+			   (run->o->week->days * 86400) * run->o->seconds <=
+		       ns;
 	return run->o->rate == 0 || run->next <= ns * run->o->rate / NS_PER_SEC;
 }
 
@@ -317,7 +346,7 @@ drive(struct run *run)
 		struct lane *l = &run->lanes[i];
 
 		if (!l->busy && run->err == ERR_OK && may_start(run))
-			lane_start(l, run->o->first + run->next++);
+			lane_start(l, run->next++);
 		else if (l->busy && !l->flying &&
 			 (now >= l->due || stopped(run)))
 			send_message(l);
@@ -340,8 +369,7 @@ working(const struct run *run)
 	for (size_t i = 0; i < run->lanes_n; i++)
 		if (run->lanes[i].busy)
 			return true;
-	return run->err == ERR_OK && !stopped(run) &&
-	       run->next < run->o->orders;
+	return run->err == ERR_OK && !stopped(run) && run->next < run->total;
 }
 
 static enum err
@@ -385,6 +413,21 @@ run_fini(struct run *run)
 		curl_multi_cleanup(run->multi);
 }
 
+/* The sums of a week, and its log, when all is played. */
+static void
+week_end(struct run *run)
+{
+	struct script *s = malloc(sizeof(*s));
+
+	for (uint32_t i = 0; s != NULL && i < run->o->week->orders; i++) {
+		week_script(run->o->week, i, s);
+		count_order(run, s);
+	}
+	free(s);
+	if (run->o->log != NULL)
+		week_log(run->o->week, run->o->log);
+}
+
 enum err
 play(struct actors *a, const struct play_options *o, struct play_report *r)
 {
@@ -400,6 +443,7 @@ play(struct actors *a, const struct play_options *o, struct play_report *r)
 	run->a = a;
 	run->o = o;
 	run->r = r;
+	run->total = o->week != NULL ? (int64_t)o->week->n : o->orders;
 	run->begun = clock_mono();
 	e = run_init(run);
 	while (e == ERR_OK && working(run)) {
@@ -413,6 +457,8 @@ play(struct actors *a, const struct play_options *o, struct play_report *r)
 	if (e == ERR_OK && stopped(run))
 		e = err_note(ERR_TIMEOUT, "stopped");
 	run_fini(run);
+	if (o->week != NULL)
+		week_end(run);
 	r->ns = clock_mono() - run->begun;
 	free(run);
 	for (size_t i = 0; i < a->n; i++) {

@@ -11,6 +11,7 @@
 
 #include "connectors/sim/actor.h"
 #include "connectors/sim/script.h"
+#include "connectors/sim/week.h"
 
 #define PLAY_LANES_MAX 64
 
@@ -25,6 +26,9 @@ struct play_options {
 	const char *base; /* "http://127.0.0.1:7181" */
 	FILE *log;	  /* one line of JSON an order; or NULL */
 	bool quiet;	  /* no progress */
+	struct week
+	    *week;	 /* play its messages, not order after order; or NULL */
+	int64_t seconds; /* that the week takes; 0 as fast as it is taken */
 	const volatile sig_atomic_t *stop; /* or NULL */
 };
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/base/clock.h"
 #include "broker/base/opt.h"
 #include "broker/base/zone.h"
 #include "connectors/sim/play.h"
@@ -26,10 +27,13 @@ fail(enum err e)
 	return exit_status(e);
 }
 
+#define DEFAULT_ORDERS INT64_MIN
+
 struct wish {
 	const char *config, *at, *log, *to;
 	struct play_options o;
-	int64_t seed;
+	int64_t seed, days;
+	bool week;
 };
 
 static enum err
@@ -37,7 +41,8 @@ check(struct wish *w)
 {
 	bool zoned;
 
-	if (w->o.orders < 0 || w->o.orders > 10000000)
+	if ((w->o.orders < 0 && w->o.orders != DEFAULT_ORDERS) ||
+	    w->o.orders > 10000000)
 		return err_note(ERR_USAGE, "--orders: 0 to 10000000");
 	if (w->o.lanes < 1 || w->o.lanes > PLAY_LANES_MAX)
 		return err_note(
@@ -45,6 +50,13 @@ check(struct wish *w)
 	if (w->o.rate < 0 || w->o.patience < 0 || w->o.first < 0)
 		return err_note(
 		    ERR_USAGE, "--rate, --patience and --first: 0 or more");
+	if (w->days < 1 || w->days > WEEK_DAYS_MAX || w->o.seconds < 0)
+		return err_note(ERR_USAGE,
+		    "--days: 1 to %d; --seconds: 0 or more", WEEK_DAYS_MAX);
+	if (w->week && w->o.orders > 1000000)
+		return err_note(ERR_USAGE, "--week: at most 1000000 orders");
+	if (w->o.orders == DEFAULT_ORDERS)
+		w->o.orders = w->week ? 2000 : 200;
 	w->o.seed = (uint64_t)w->seed;
 	if (w->at != NULL &&
 	    time_parse(slice_str(w->at), NULL, &w->o.at, &zoned) != ERR_OK)
@@ -57,6 +69,7 @@ static int
 run(struct wish *w, struct actors *a)
 {
 	struct play_report r;
+	struct week week = {.v = NULL};
 	struct sigaction act = {.sa_handler = on_signal};
 	enum err e;
 
@@ -72,7 +85,24 @@ run(struct wish *w, struct actors *a)
 		return fail(err_errno(ERR_IO, "cannot write %s", w->log));
 	(void)sigaction(SIGINT, &act, NULL);
 	(void)sigaction(SIGTERM, &act, NULL);
+	if (w->week) {
+		int64_t at =
+		    w->o.at != 0
+			? w->o.at
+			: clock_now() - (w->days + 1) * 86400 * NS_PER_SEC;
+
+		e = week_make(
+		    &week, w->o.seed, w->o.first, w->o.orders, at, w->days);
+		if (e != ERR_OK)
+			return fail(e);
+		w->o.week = &week;
+		printf("%lld orders in %lld days: %zu messages, %zu of them "
+		       "again, %zu late\n\n",
+		    (long long)w->o.orders, (long long)w->days, week.n,
+		    week.copies, week.late);
+	}
 	e = play(a, &w->o, &r);
+	week_free(&week);
 	play_print(stdout, a, &r);
 	free(r.of);
 	if (w->o.log != NULL && fclose(w->o.log) != 0 && e == ERR_OK)
@@ -86,15 +116,26 @@ int
 sim_verb(int argc, char **argv)
 {
 	struct wish w = {.config = getenv("VAYLA_CONFIG"),
-	    .o = {.orders = 200, .lanes = 8, .patience = 120},
-	    .seed = 1};
+	    .o = {.orders = DEFAULT_ORDERS, .lanes = 8, .patience = 120},
+	    .seed = 1,
+	    .days = 7};
 	const struct opt opts[] = {{"config", 0, OPT_TEXT, "FILE",
 				       "vayla.yaml of the Vayla to play "
 				       "against (or $VAYLA_CONFIG)",
 				       {.text = &w.config}},
 	    {"seed", 0, OPT_INT, "N", "the same seed, the same orders (1)",
 		{.num = &w.seed}},
-	    {"orders", 0, OPT_INT, "N", "how many (200)", {.num = &w.o.orders}},
+	    {"orders", 0, OPT_INT, "N", "how many (200; of a week 2000)",
+		{.num = &w.o.orders}},
+	    {"week", 0, OPT_FLAG, NULL,
+		"a week of orders on one timeline: messages late, doubled and "
+		"out of order",
+		{.flag = &w.week}},
+	    {"days", 0, OPT_INT, "N", "so many days instead of 7",
+		{.num = &w.days}},
+	    {"seconds", 0, OPT_INT, "N",
+		"what the week takes; 0: as fast as it is taken",
+		{.num = &w.o.seconds}},
 	    {"first", 0, OPT_INT, "N",
 		"number of the first order; else they "
 		"go on from the last run",
@@ -109,7 +150,9 @@ sim_verb(int argc, char **argv)
 		"seconds a message is repeated for "
 		"when Vayla is away (120)",
 		{.num = &w.o.patience}},
-	    {"at", 0, OPT_TEXT, "TIME", "when it happens; else now",
+	    {"at", 0, OPT_TEXT, "TIME",
+		"when it happens, or the week begins; else "
+		"now, or a week and a day ago",
 		{.text = &w.at}},
 	    {"log", 0, OPT_TEXT, "FILE",
 		"what was sent: one line of JSON an "
