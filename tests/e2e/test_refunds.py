@@ -3,10 +3,13 @@ settlement to three accounting programs, by examples a person can add up."""
 import hashlib
 import hmac
 import json
+import random
+import time
 import urllib.parse
 
 import pytest
 
+from farside import Answer, Far
 from harness import books, cents, check_books, until
 from shop import euro, request, send_callback, send_order, shop_order, total_cents
 
@@ -244,3 +247,88 @@ def test_a_settlement_empties_the_clearing_account(v):
         'Liabilities:VAT:Standard': -(1145 - 497 + 255), 'Income:Sales:Reduced': -3600, 'Liabilities:VAT:Reduced': -486}
     dated = [t for t in books(v.books) if 'payout' in t['tags']]
     assert [t['date'] for t in dated] == ['2026-03-10']
+
+
+@pytest.mark.parametrize('seed', [1, 2, 3])
+def test_in_any_order_the_books_are_the_same(v, seed):
+    """Orders, part payments, notes and refunds, shuffled; the balances are added up from what was sent."""
+    rnd = random.Random(seed)
+    steps, want, count = [], {}, 0
+
+    def add(account, amount):
+        want[account] = want.get(account, 0) + amount
+    for number in range(100, 112):
+        order = shop_order(number, lines=LINES, shipping=590)
+        todo = [lambda o=order: send_order(v, SHOP, o)]
+        first = rnd.randrange(1, 9720)
+        for k, part in enumerate((first, 9721 - first)):
+            todo.append(lambda n=number, c=part, k=k: send_callback(v, PAY, n, c, f'tx-{n}-{k}'))
+        for account, amount in (('Assets:Clearing:Banks', 9721), ('Income:Sales:Standard', -4490), ('Liabilities:VAT:Standard', -1145),
+                                ('Income:Sales:Reduced', -3600), ('Liabilities:VAT:Reduced', -486)):
+            add(account, amount)
+        count += 2
+        notes = rnd.sample([([(1, 1, 1950, 497)], 0), ([(1, 1, 1950, 498)], 0), ([(2, 1, 1200, 162)], 0), ([(2, 0, 333, 45)], 0), ([], (590, 150))], rnd.randrange(1, 5))
+        for k, (parts, shipping) in enumerate(notes):
+            refund = shop_refund(order, number * 10 + k, parts, shipping)
+            back = cents(refund['amount'])
+            todo.append(lambda r=refund: send_refund(v, r))
+            todo.append(lambda n=number, c=back, k=k: paid_back(v, n, c, f'r-{n}-{k}'))
+            for line, _, net, vat in parts:
+                add(f'Income:Sales:{"Standard" if line == 1 else "Reduced"}', net)
+                add(f'Liabilities:VAT:{"Standard" if line == 1 else "Reduced"}', vat)
+            if shipping:
+                add('Income:Sales:Standard', shipping[0])
+                add('Liabilities:VAT:Standard', shipping[1])
+            add('Assets:Clearing:Banks', -back)
+            count += 2
+        # money cannot go back before enough of it came in
+        back = todo[4::2]
+        front = [t for t in todo if t not in back]
+        rnd.shuffle(front)
+        steps.append(front + back)
+    while steps:
+        one = rnd.choice(steps)
+        one.pop(0)()
+        if not one:
+            steps.remove(one)
+    assert booked(v, count) == {a: c for a, c in want.items() if c}
+    for number in range(100, 112):
+        money(v, str(number), {'open': 0}, 'settled')
+    assert not [n for n in range(100, 112) if show(v, str(n))['open']]
+
+
+def test_a_shop_that_is_asked_tells_its_refunds(vayla, tmp_path):
+    """No topic of the shop's brings a refund's lines: they are asked for, and what came both ways is one note."""
+    far = Far()
+    asked = []
+    order = shop_order(20, lines=LINES, shipping=590)
+    refunds = [shop_refund(order, 91, [(1, 1, 1950, 497)], date_created_gmt=time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(time.time() - 600))),
+               shop_refund(order, 92, [], amount=500, date_created_gmt=time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(time.time() - 300)))]
+
+    def answer(q):
+        if q['path'] != '/wp-json/wc/v3/refunds':
+            return Answer(200, [])
+        asked.append(q['query'])
+        return Answer(200, [r for r in refunds if r['date_created_gmt'] > q['query']['after'].rstrip('Z')])
+    far.always = answer
+    try:
+        v = vayla({
+            'shop': {'use': 'woocommerce', 'webhook_secret': SHOP, 'local': True, 'url': far.url, 'key': 'ck_1', 'secret': 'cs_2'},
+            'payments': {'use': 'paytrail', 'of': 'shop', 'secret': PAY},
+            'books': {'use': 'ledger', 'mode': 'live', 'folder': str(tmp_path / 'books')}})
+        v.books = tmp_path / 'books'
+        v.start()
+        assert send_order(v, SHOP, order)[0] == 200
+        assert send_callback(v, PAY, 20, 9721, 'tx-20')[0] == 200
+        send_refund(v, refunds[0])
+        paid_back(v, 20, 2447 + 500, 'r-20')
+        # 5.00 of the 72.74 that are left, 31.88 S and 40.86 R: 2.19 and 2.81, of it 0.45 and 0.33 VAT
+        assert booked(v, 4) == {
+            'Assets:Clearing:Banks': 9721 - 2947, 'Income:Sales:Standard': -(4490 - 1950 - 174), 'Liabilities:VAT:Standard': -(1145 - 497 - 45),
+            'Income:Sales:Reduced': -(3600 - 248), 'Liabilities:VAT:Reduced': -(486 - 33)}
+        assert v.status()['types']['woocommerce.refund'] == 2
+        assert asked and all(q['dates_are_gmt'] == 'true' and q['orderby'] == 'date' and q['order'] == 'asc' for q in asked)
+        money(v, '20', {'open': 0}, 'settled')
+        assert v.stop() == 0
+    finally:
+        far.stop()
