@@ -215,7 +215,7 @@ def test_asked_and_pushed_is_one_parcel(vayla):
     far.always = lambda q: Answer(200, said[q['path']]) if q['path'] in said else Answer(404, {})
     v = vayla({'shop': {'use': 'woocommerce', 'webhook_secret': SHOP},
                'posti': {'use': 'posti', 'mode': 'live', 'local': True, 'token_url': far.url + '/token', 'client_id': 'c',
-                         'secret': 's', 'tracking_url': far.url + '/tracking', 'account_url': far.url + '/account'},
+                         'secret': 's', 'number_url': far.url + '/tracking', 'account_url': far.url + '/account'},
                'bus': {'use': 'matkahuolto', 'mode': 'live', 'local': True, 'url': far.url},
                'parcels': {'use': 'pakettikauppa', 'of': 'shop', 'secret': PUSH}})
     try:
