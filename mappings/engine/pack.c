@@ -336,7 +336,7 @@ static void
 head_load(struct yaml_at *at, struct pack *p, struct slice folder)
 {
 	static const char *const keys[] = {"pack", "title", "settings", "auth",
-	    "limits", "receive", "poll", "send", NULL};
+	    "limits", "receive", "poll", "pick", "send", NULL};
 	const struct yaml *y = yaml_get(p->root, "pack");
 	struct slice name;
 

@@ -1,0 +1,240 @@
+/* sheet - see sheet.h. */
+#include "connectors/file/sheet.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "broker/base/dec.h"
+
+#define SHOWN 40 /* bytes of a cell that are quoted */
+
+static enum csv_got PRINTF_LIKE(5, 6) wrong(struct sheet *r, enum csv_got got,
+    uint32_t line, size_t column, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(r->csv.why, sizeof(r->csv.why), fmt, ap);
+	va_end(ap);
+	r->csv.bad_line = line;
+	r->csv.bad_column = (uint32_t)column;
+	return got;
+}
+
+/* Cut for showing, never inside a character. */
+static struct slice
+shown(struct slice s)
+{
+	if (s.n <= SHOWN)
+		return s;
+	s.n = SHOWN;
+	while (s.n > 0 && (s.p[s.n] & 0xc0) == 0x80)
+		s.n--;
+	return s;
+}
+
+static bool
+same(struct slice a, struct slice b)
+{
+	return a.n == b.n &&
+	       strncasecmp((const char *)a.p, (const char *)b.p, a.n) == 0;
+}
+
+/* The column whose heading is one of a field's names, nearest name first. */
+static bool
+find(
+    const struct sheet *r, const struct csv_row *head, size_t field, size_t *at)
+{
+	for (size_t k = 0; k < PICK_NAMES; k++) {
+		struct slice name = r->way->names[field][k];
+
+		for (size_t i = 0; name.n > 0 && i < head->n; i++)
+			if (same(head->cells[i], name)) {
+				*at = i;
+				return true;
+			}
+	}
+	return false;
+}
+
+static enum csv_got
+missing(struct sheet *r, const struct csv_row *head, size_t field)
+{
+	struct buf b;
+	enum csv_got got;
+
+	buf_init(&b, CSV_WHY / 2);
+	for (size_t k = 0; k < PICK_NAMES; k++)
+		if (r->way->names[field][k].n > 0)
+			buf_printf(&b, "%s\"%.*s\"", b.n > 0 ? " or " : "",
+			    SLICE_ARG(shown(r->way->names[field][k])));
+	got = wrong(r, CSV_BROKEN, head->line, 0,
+	    "the heading has no column %s%s", buf_cstr(&b),
+	    head->n == 1 ? "; it has one column: is the separator right?" : "");
+	buf_fini(&b);
+	return got;
+}
+
+static void
+type_column(struct sheet *r, struct sheet_column *c)
+{
+	const struct schema_field *f =
+	    r->pick->fields != NULL ? schema_find(r->pick->fields, c->name)
+				    : NULL;
+
+	c->is = f == NULL		    ? SHEET_TEXT
+		: f->type == SCHEMA_DECIMAL ? SHEET_DECIMAL
+		: f->type == SCHEMA_INTEGER ? SHEET_INTEGER
+					    : SHEET_TEXT;
+}
+
+static enum csv_got
+heading(struct sheet *r, const struct csv_row *head, struct arena *a)
+{
+	size_t at;
+
+	r->n = head->n;
+	r->column = arena_alloc(a, head->n * sizeof(*r->column));
+	if (r->column == NULL)
+		return wrong(r, CSV_BROKEN, head->line, 0, "no memory for it");
+	for (size_t i = 0; i < head->n; i++) {
+		r->column[i].name = SLICE_EMPTY;
+		if (arena_copy(a, head->cells[i], &r->column[i].name) != ERR_OK)
+			return wrong(
+			    r, CSV_BROKEN, head->line, 0, "no memory for it");
+	}
+	for (size_t f = 0; f < r->pick->columns_n; f++) {
+		if (find(r, head, f, &at))
+			r->column[at].name = r->pick->column[f].field;
+		else if (!r->pick->column[f].optional)
+			return missing(r, head, f);
+	}
+	for (size_t i = 0; i < r->n; i++) {
+		type_column(r, &r->column[i]);
+		for (size_t k = 0; k < i; k++)
+			if (r->column[i].name.n > 0 &&
+			    slice_eq(r->column[i].name, r->column[k].name))
+				return wrong(r, CSV_BROKEN, head->line, i + 1,
+				    "the heading has two columns \"%.*s\"",
+				    SLICE_ARG(shown(r->column[i].name)));
+	}
+	return CSV_ROW;
+}
+
+enum csv_got
+sheet_open(struct sheet *r, const struct pick *p, const struct pick_way *w,
+    struct slice text, struct arena *a)
+{
+	struct csv_row head;
+	enum csv_got got;
+
+	memset(r, 0, sizeof(*r));
+	r->pick = p;
+	r->way = w;
+	r->head = SLICE_EMPTY;
+	csv_init(&r->csv, &w->csv, text);
+	got = csv_next(&r->csv, a, &head);
+	if (got == CSV_END)
+		return wrong(r, CSV_BROKEN, 1, 0, "it is empty: no heading");
+	if (got != CSV_ROW)
+		return CSV_BROKEN;
+	r->head = slice_of(text.p, r->csv.at);
+	return heading(r, &head, a);
+}
+
+/* A cell's value; NULL, or what is wrong with it. */
+static const char *
+value(struct sheet *r, const struct sheet_column *c, struct slice cell,
+    struct buf *mp)
+{
+	const char *why = NULL;
+	struct dec d;
+	struct buf b;
+	int64_t whole;
+
+	if (c->is == SHEET_TEXT) {
+		mp_put_str(mp, cell);
+		return NULL;
+	}
+	buf_init(&b, 128);
+	if (!csv_number(cell, r->way->decimal, r->way->thousands, &b))
+		why = "is no number";
+	else if (dec_parse(buf_all(&b), &d) != ERR_OK ||
+		 dec_store(d, &d) != ERR_OK)
+		why = "is too large or too fine a number";
+	else if (dec_is_int(d, &whole) &&
+		 (c->is == SHEET_INTEGER || d.scale == 0))
+		mp_put_int(mp, whole);
+	else if (c->is == SHEET_INTEGER)
+		why = "is no whole number";
+	else
+		mp_put_decimal(mp, buf_all(&b));
+	buf_fini(&b);
+	return why;
+}
+
+static enum csv_got
+put(struct sheet *r, const struct csv_row *row, struct buf *mp)
+{
+	size_t before = mp->n, mark = mp_open(mp);
+	uint32_t pairs = 0;
+
+	if (row->n < r->n)
+		return wrong(r, CSV_BAD, row->line, 0,
+		    "it has %zu columns, the heading %zu", row->n, r->n);
+	for (size_t i = 0; i < row->n; i++) {
+		struct slice cell = row->cells[i];
+		const char *why;
+
+		if (cell.n == 0 || (i < r->n && r->column[i].name.n == 0))
+			continue;
+		if (i >= r->n) {
+			mp->n = before;
+			return wrong(r, CSV_BAD, row->line, i + 1,
+			    "it has %zu columns, the heading %zu", row->n,
+			    r->n);
+		}
+		mp_put_str(mp, r->column[i].name);
+		why = value(r, &r->column[i], cell, mp);
+		if (why != NULL) {
+			mp->n = before;
+			return wrong(r, CSV_BAD, row->line, i + 1,
+			    "\"%.*s\" %s", SLICE_ARG(shown(cell)), why);
+		}
+		pairs++;
+	}
+	mp_close_map(mp, mark, pairs);
+	return CSV_ROW;
+}
+
+enum csv_got
+sheet_next(
+    struct sheet *r, struct arena *scratch, struct csv_row *at, struct buf *mp)
+{
+	enum csv_got got = csv_next(&r->csv, scratch, at);
+	size_t before = mp->n;
+
+	if (got == CSV_ROW || got == CSV_BAD)
+		r->row++;
+	if (got == CSV_ROW) {
+		got = put(r, at, mp);
+		if (got != CSV_ROW)
+			mp->n = before;
+	}
+	return got;
+}
+
+void
+sheet_why(const struct sheet *r, struct buf *out)
+{
+	uint32_t k = r->csv.bad_column;
+
+	buf_printf(out, "line %u", r->csv.bad_line);
+	if (k > 0)
+		buf_printf(out, ", column %u", k);
+	if (k > 0 && k <= r->n && r->column[k - 1].name.n > 0)
+		buf_printf(
+		    out, " (%.*s)", SLICE_ARG(shown(r->column[k - 1].name)));
+	buf_printf(out, ": %s", r->csv.why);
+}
