@@ -56,7 +56,8 @@ needed(const struct sdk_system *x)
 	return yes;
 }
 
-/* Settings without which nothing can be sent. Polls without them rest. */
+/* Settings without which nothing can be sent: a warning, since a system may be
+ * there only to be listened to. Polls without them rest. */
 static void
 check(const struct sdk *s, struct faults *f)
 {
@@ -78,7 +79,7 @@ check(const struct sdk *s, struct faults *f)
 	for (size_t i = 0; i < plan.sends_n; i++)
 		if (plan.sends[i].request.url.shown.p[0] == '/' &&
 		    !url_ready(&plan.sends[i].request.url, &env, &scratch)) {
-			fault(f, s->config->file, x->conf->node,
+			fault_warn(f, s->config->file, x->conf->node,
 			    "system %.*s: %.*s is sent below the setting "
 			    "`url`, which is not there",
 			    SLICE_ARG(x->conf->name),
