@@ -336,6 +336,43 @@ check_action(struct daemon *d, const struct pub *s, struct slice body)
 	return ERR_OK;
 }
 
+const struct route *
+accept_route(struct daemon *d, struct slice sub)
+{
+	const uint8_t *slash;
+	struct slice name;
+
+	name = is_map(sub) ? slice_from(sub, 4) : sub;
+	slash = memchr(name.p, '/', name.n);
+	if (slash == NULL)
+		return NULL;
+	return ruleset_route_find(d->core.rules,
+	    slice_of(name.p, (size_t)(slash - name.p)),
+	    slice_from(name, (size_t)(slash - name.p) + 1));
+}
+
+/* An item of a mapping that is not there any more has no lane, and can still be
+ * passed over. */
+static enum err
+orphan(struct daemon *d, const struct action *a, const struct fact *f,
+    struct hold **l)
+{
+	struct open_item *items;
+	size_t n;
+	enum err e;
+
+	*l = NULL;
+	e = index_open_at(d->core.index, a->sub, f->subject, 256,
+	    &d->batch.arena, &items, &n);
+	for (size_t i = 0; e == ERR_OK && i < n; i++)
+		if (items[i].seq == a->seq)
+			return ERR_OK;
+	return e != ERR_OK
+		   ? e
+		   : err_note(ERR_STATE, "event %llu is not held at %.*s",
+			 (unsigned long long)a->seq, SLICE_ARG(a->sub));
+}
+
 static enum err
 apply_skip(struct daemon *d, const struct action *a)
 {
@@ -345,6 +382,8 @@ apply_skip(struct daemon *d, const struct action *a)
 	enum err e;
 
 	e = held(d, a, &f, &l);
+	if (e == ERR_STATE && accept_route(d, a->sub) == NULL)
+		e = orphan(d, a, f, &l);
 	if (e != ERR_OK)
 		return e;
 	batch_action(&d->batch, a);
@@ -354,8 +393,10 @@ apply_skip(struct daemon *d, const struct action *a)
 	s.verdict = SETTLE_SKIP;
 	s.text = a->reason;
 	batch_settle(&d->batch, &s);
-	hold_done(l);
-	hold_queue(&d->holds, l);
+	if (l != NULL) {
+		hold_done(l);
+		hold_queue(&d->holds, l);
+	}
 	return ERR_OK;
 }
 
@@ -374,21 +415,6 @@ apply_retry(struct daemon *d, const struct action *a)
 	l->trouble = 0; /* a person asked: say again what is wrong */
 	hold_queue(&d->holds, l);
 	return ERR_OK;
-}
-
-const struct route *
-accept_route(struct daemon *d, struct slice sub)
-{
-	const uint8_t *slash;
-	struct slice name;
-
-	name = is_map(sub) ? slice_from(sub, 4) : sub;
-	slash = memchr(name.p, '/', name.n);
-	if (slash == NULL)
-		return NULL;
-	return ruleset_route_find(d->core.rules,
-	    slice_of(name.p, (size_t)(slash - name.p)),
-	    slice_from(name, (size_t)(slash - name.p) + 1));
 }
 
 static enum err

@@ -295,6 +295,44 @@ def test_a_join_waits_and_goes_on_in_order(broker):
     until(lambda: (counts(op)['wait'], counts(op)['behind']) == (0, 0))
 
 
+def test_a_wait_that_ends_is_an_error_that_names_it(broker):
+    b = broker()
+    correct(b, 'toybooks/posting.map.yaml', 'wait 15m', 'wait 1s')
+    b.start()
+    c, books = b.client('shop', 'connector'), b.client('books', 'connector')
+    op = b.client('cli', 'operator')
+    books.subscribe()
+    c.publish(payment('p1', 5))
+    assert counts(op)['wait'] == 1
+    until(lambda: counts(op)['parked'] == 1, 10)
+    item, = until(lambda: parked(op, 'map:books/toybooks.posting'))
+    assert 'order.placed' in item['text'] and 'order:shop/5' in item['text']
+    assert len([r for r in timeline(op, 'order:shop/5') if r['kind'] == 'timer']) == 1
+    c.publish(order(5))                           # late: a person decides
+    books.settle(books.delivery()[0]['seq'])
+    assert books.quiet()
+    op.act('retry', sub=item['sub'], seq=item['seq'])
+    assert books.delivery()[1]['type'] == 'toybooks.posting'
+
+
+def test_a_mapping_that_is_gone_can_be_passed_over(broker):
+    b = broker().start()
+    c, op = b.client('shop', 'connector'), b.client('cli', 'operator')
+    c.publish(payment('p1', 5, amount='-1.00'))
+    until(lambda: counts(op)['parked'] == 1)
+    assert b.stop() == 0
+    (b.folder / 'packs/toyshop/payment.map.yaml').unlink()
+    b.start()
+    op = b.client('cli', 'operator')
+    item, = until(lambda: parked(op, 'map:shop/toyshop.payment'))
+    with pytest.raises(No):
+        op.act('retry', sub=item['sub'], seq=item['seq'])
+    op.act('skip', sub=item['sub'], seq=item['seq'], reason='its mapping is gone')
+    assert counts(op)['parked'] == 0
+    with pytest.raises(No):
+        op.act('skip', sub=item['sub'], seq=item['seq'], reason='once more')
+
+
 def test_both_in_one_pub(broker):
     b = broker().start()
     c, books = b.client('shop', 'connector'), b.client('books', 'connector')
