@@ -362,6 +362,34 @@ def test_a_trace_goes_on(make):
 
 # ---- again ----
 
+def test_an_answer_too_large_to_keep(make):
+    c = make(SENDS.replace('answer: 65536', 'answer: 4194304'))
+    c.far.say(200, {'id': 9, 'text': 'x' * 400000})
+    seq = c.send('far.stock', STOCK)
+    s = c.broker.wait([seq])[seq]
+    assert s['verdict'] == 'ok' and 'not kept' in s['text'] and s['effect']['remote'] == '9' and len(s['effect']['excerpt']) <= 1024
+    assert not c.broker.events and len(c.far.of('PUT')) == 1
+
+
+def test_told_to_end_with_requests_under_way(make):
+    c = make(SENDS.replace('parallel: 4', 'parallel: 1'))
+
+    def slow(q):
+        time.sleep(0.5)
+        return Answer(200, {'id': 1})
+    c.far.always = slow
+    seqs = [c.send('far.stock', STOCK) for _ in range(5)]
+    until(lambda: c.far.asked)
+    c.process.send_signal(signal.SIGTERM)
+    assert c.process.wait(20) == 0
+    until(lambda: all(s in c.broker.settled for s in seqs), 5)
+    verdicts = [c.broker.settled[s][0]['verdict'] for s in seqs]
+    assert verdicts.count('ok') == len(c.far.asked) and verdicts.count('defer') == 5 - len(c.far.asked), verdicts
+    c.start()
+    c.broker.wait(seqs)
+    assert len(c.far.of('PUT')) == 5, 'what was under way was waited for'
+
+
 class Orders:
     """A far side that makes orders, and can be asked for one by reference."""
 
