@@ -807,3 +807,28 @@ def test_sighup_takes_a_new_ruleset_whole_or_not_at_all(broker):
     hup('needs a restart')
     c.publish(order(2))
     assert b.stop() == 0
+
+
+def test_a_system_is_not_sent_what_came_from_itself(broker):
+    b = broker()
+    (b.folder / 'packs/toybooks/schema/toybooks.voucher.yaml').write_text(
+        'schema: toybooks.voucher/1\ntitle: A voucher\nfields:\n  n: integer\n')
+    (b.folder / 'packs/toybooks/voucher.map.yaml').write_text(
+        'map: toybooks.voucher/1\nfrom: toybooks.voucher\nemit:\n  - type: toybooks.note\n'
+        '    id: "voucher:{n}"\n    subject: "note:v{n}"\n    data:\n      number: "{n}"\n      total: n\n')
+    b.start()
+    c, books = b.client('shop', 'connector'), b.client('books', 'connector')
+    op = b.client('cli', 'operator')
+    books.subscribe()
+
+    def voucher(n, **more):
+        return event(id=f'v{n}', source='books', type='toybooks.voucher', subject=f'voucher:{n}', data={'n': n}, **more)
+    books.publish(voucher(1))                     # its own word: stored, marked, not sent back
+    assert books.quiet()
+    echo = until(lambda: [r for r in op.ask('recent', n=5) if r['type'] == 'toybooks.note'])[0]
+    assert echo.get('echo') is True and not echo.get('target')
+    c.publish(order(1))
+    header, _ = books.delivery()
+    books.publish(voucher(2, answerto=header['seq']),       # an answer to our request may cause another
+                  [SETTLE, {'sub': 'books', 'seq': header['seq'], 'verdict': 'ok'}])
+    assert books.delivery()[1]['data']['number'] == '2'
