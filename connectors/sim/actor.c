@@ -33,12 +33,12 @@ all_types(void *self)
 static enum err
 load_schemas(struct actors *a, struct faults *f)
 {
-	static const char *const types[] = {
-	    "sim.order", "sim.payment", "sim.request"};
+	static const char *const types[] = {"sim.order", "sim.payment",
+	    "sim.refund", "sim.payback", "sim.request"};
 	char path[4096];
 	enum err e;
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		(void)snprintf(path, sizeof(path), "%s/sim/%s.yaml",
 		    a->config->packs, types[i]);
 		e = schema_load(

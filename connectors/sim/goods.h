@@ -5,6 +5,7 @@
 #ifndef VAYLA_SIM_GOODS_H
 #define VAYLA_SIM_GOODS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct good {
 	const char *sku, *name;
 	int64_t gross; /* cents, VAT included */
 	enum vat_class vat;
+	bool clothes; /* half of them come back */
 };
 extern const struct good goods[];
 extern const size_t goods_n;

@@ -131,7 +131,8 @@ count_order(struct run *run, const struct script *s)
 	for (size_t i = 0; i < s->n; i++) {
 		const struct step *st = &s->steps[i];
 
-		if (!st->is_payment && (best == NULL || st->at > best->at))
+		if (st->kind == STEP_ORDER &&
+		    (best == NULL || st->at > best->at))
 			best = st;
 	}
 	if (best != NULL) {
@@ -179,7 +180,7 @@ lane_step(struct lane *l)
 		}
 		arena_reset(&l->keep);
 		buf_init(&data, 1024 * 1024);
-		step_write(&data, &l->script.steps[l->step]);
+		step_write(&data, &l->script, &l->script.steps[l->step]);
 		e = buf_check(&data);
 		if (e == ERR_OK)
 			e = actors_play(run->a,

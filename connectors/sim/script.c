@@ -89,7 +89,7 @@ pay(struct maker *m, const char *outcome)
 
 	(void)later(m, 120);
 	st = add(m);
-	st->is_payment = true;
+	st->kind = STEP_PAYMENT;
 	st->outcome = outcome;
 	order_totals(&m->o, &t);
 	if (strcmp(outcome, "ok") == 0)
@@ -217,46 +217,129 @@ script_make(struct script *s, const struct order *o, uint64_t seed)
 	}
 }
 
-const char *
-step_type(const struct step *s)
+/* The order as it stands in the end: the latest word of the shop. */
+static const struct order *
+final(const struct script *s, const char **status)
 {
-	return s->is_payment ? "sim.payment" : "sim.order";
+	const struct step *best = NULL;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->steps[i].kind == STEP_ORDER &&
+		    (best == NULL || s->steps[i].at > best->at))
+			best = &s->steps[i];
+	*status = best->status;
+	return &best->order;
+}
+
+static void
+give_back(struct maker *m, size_t credit)
+{
+	struct step *st;
+
+	(void)later(m, 4 * 86400);
+	st = add(m);
+	st->kind = STEP_REFUND;
+	st->credit = credit;
+	if (rng_chance(&m->r, 8)) {
+		(void)later(m, 3600);
+		st = add(m);
+		st->kind = STEP_PAYBACK;
+		st->credit = credit;
+		st->outcome = "fail";
+		st->transaction[0] = '\0';
+	}
+	(void)later(m, 86400);
+	st = add(m);
+	st->kind = STEP_PAYBACK;
+	st->credit = credit;
+	st->outcome = "ok";
+	m->s->refunded += m->s->credits[credit].gross;
 }
 
 void
-step_write(struct buf *out, const struct step *s)
+script_after(struct script *s, uint64_t seed)
 {
-	struct order_news n = {.event = s->event,
-	    .status = s->status,
-	    .at = s->at,
-	    .paid_at = s->paid_at,
-	    .transaction = s->transaction};
-	struct totals t;
-	char text[32];
+	const char *status;
+	struct maker m = {.s = s, .o = *final(s, &status)};
 
-	if (!s->is_payment) {
-		order_write(out, &s->order, &n);
+	m.r = rng_of(seed ^ UINT64_C(0xbac4), (uint64_t)m.o.number);
+	if (s->captured == 0 || !rng_chance(&m.r, back_percent(&m.o)))
 		return;
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->steps[i].at > m.at)
+			m.at = s->steps[i].at;
+		if (s->steps[i].kind == STEP_PAYMENT)
+			m.channel = s->steps[i].channel;
 	}
-	order_totals(&s->order, &t);
-	mp_put_map(out, 8);
+	m.at += 86400 * NS_PER_SEC; /* it has to arrive first */
+	s->credits_n = back_make(s->credits, &m.o, &m.r);
+	for (size_t i = 0; i < s->credits_n; i++) {
+		int channel = m.channel;
+
+		new_transaction(&m);
+		m.channel = channel;
+		give_back(&m, i);
+	}
+}
+
+const char *
+step_type(const struct step *st)
+{
+	static const char *const types[] = {
+	    "sim.order", "sim.payment", "sim.refund", "sim.payback"};
+
+	return types[st->kind];
+}
+
+/* A payment, or money that goes back. */
+static void
+money_write(struct buf *out, const struct script *s, const struct step *st)
+{
+	bool back = st->kind == STEP_PAYBACK, told = st->transaction[0] != '\0';
+	struct totals t;
+	char text[64];
+
+	order_totals(&st->order, &t);
+	mp_put_map(out, told ? 8 : 7);
 	mp_put_cstr(out, "number");
-	(void)snprintf(text, sizeof(text), "%lld", (long long)s->order.number);
+	(void)snprintf(text, sizeof(text), "%lld", (long long)st->order.number);
 	mp_put_cstr(out, text);
 	mp_put_cstr(out, "stamp");
-	mp_put_cstr(out, s->order.key);
-	mp_put_cstr(out, "transaction");
-	mp_put_cstr(out, s->transaction);
+	if (back)
+		(void)snprintf(text, sizeof(text), "%s-%zu", st->order.key,
+		    st->credit + 1);
+	mp_put_cstr(out, back ? text : st->order.key);
+	if (told) {
+		mp_put_cstr(out, "transaction");
+		mp_put_cstr(out, st->transaction);
+	}
 	mp_put_cstr(out, "cents");
-	mp_put_int(out, t.gross);
+	mp_put_int(out, back ? s->credits[st->credit].gross : t.gross);
 	mp_put_cstr(out, "currency");
 	mp_put_cstr(out, "EUR");
 	mp_put_cstr(out, "status");
-	mp_put_cstr(out, s->outcome);
+	mp_put_cstr(out, st->outcome);
 	mp_put_cstr(out, "channel");
-	mp_put_int(out, s->channel);
+	mp_put_int(out, st->channel);
 	mp_put_cstr(out, "at");
-	mp_put_time(out, s->at);
+	mp_put_time(out, st->at);
+}
+
+void
+step_write(struct buf *out, const struct script *s, const struct step *st)
+{
+	struct order_news n = {.event = st->event,
+	    .status = st->status,
+	    .at = st->at,
+	    .paid_at = st->paid_at,
+	    .transaction = st->transaction};
+
+	if (st->kind == STEP_ORDER)
+		order_write(out, &st->order, &n);
+	else if (st->kind == STEP_REFUND)
+		back_write(out, &st->order, &s->credits[st->credit], st->at);
+	else
+		money_write(out, s, st);
 }
 
 /* ---- what the books are to say ---- */
@@ -298,20 +381,6 @@ put_extras(
 	buf_byte(out, ']');
 }
 
-/* The order as it stands in the end: the latest word of the shop. */
-static const struct order *
-final(const struct script *s, const char **status)
-{
-	const struct step *best = NULL;
-
-	for (size_t i = 0; i < s->n; i++)
-		if (!s->steps[i].is_payment &&
-		    (best == NULL || s->steps[i].at > best->at))
-			best = &s->steps[i];
-	*status = best->status;
-	return &best->order;
-}
-
 static void
 put_payments(struct buf *out, const struct script *s)
 {
@@ -322,7 +391,7 @@ put_payments(struct buf *out, const struct script *s)
 		const struct step *st = &s->steps[i];
 		struct totals t;
 
-		if (!st->is_payment)
+		if (st->kind != STEP_PAYMENT)
 			continue;
 		order_totals(&st->order, &t);
 		put_text(out,
@@ -334,6 +403,35 @@ put_payments(struct buf *out, const struct script *s)
 		first = false;
 	}
 	buf_byte(out, ']');
+}
+
+static void
+put_credits(struct buf *out, const struct script *s, const struct order *o)
+{
+	buf_str(out, ",\"credits\":[");
+	for (size_t i = 0; i < s->credits_n; i++) {
+		const struct credit *c = &s->credits[i];
+
+		buf_printf(out, "%s{\"id\":\"%lld\"", i > 0 ? "," : "",
+		    (long long)c->id);
+		put_money(out, ",\"gross\":", c->gross);
+		buf_str(out, ",\"lines\":[");
+		for (size_t k = 0; k < c->lines_n; k++) {
+			const struct back_line *b = &c->lines[k];
+			const struct good *g = o->lines[b->of].good;
+
+			put_text(
+			    out, k > 0 ? ",{\"sku\":" : "{\"sku\":", g->sku);
+			buf_printf(
+			    out, ",\"quantity\":%lld", (long long)b->quantity);
+			put_priced(out, b->part, g->vat);
+		}
+		buf_byte(out, ']');
+		put_extras(out, "shipping", &o->shipping, c->shipping);
+		buf_byte(out, '}');
+	}
+	buf_byte(out, ']');
+	put_money(out, ",\"refunded\":", s->refunded);
 }
 
 void
@@ -379,4 +477,5 @@ script_expect(struct buf *out, const struct script *s)
 	put_money(out, ",\"gross\":", t.gross);
 	put_money(out, ",\"captured\":", s->captured);
 	put_payments(out, s);
+	put_credits(out, s, o);
 }

@@ -9,9 +9,9 @@
 #ifndef VAYLA_SIM_SCRIPT_H
 #define VAYLA_SIM_SCRIPT_H
 
-#include "connectors/sim/order.h"
+#include "connectors/sim/back.h"
 
-#define SCRIPT_STEPS 8
+#define SCRIPT_STEPS 16
 
 #define FATE_TABLE(X)                                         \
 	X(PAID, "paid", 36)                                   \
@@ -35,8 +35,11 @@ enum fate {
 };
 const char *fate_text(enum fate f);
 
+enum step_kind { STEP_ORDER, STEP_PAYMENT, STEP_REFUND, STEP_PAYBACK };
+
 struct step {
-	bool is_payment;
+	enum step_kind kind;
+	size_t credit; /* of a refund, and of the money for it */
 	/* of the order */
 	struct order order;
 	const char *event, *status;
@@ -50,15 +53,23 @@ struct step {
 struct script {
 	enum fate fate;
 	int64_t captured; /* cents that came in all */
+	int64_t refunded; /* of them, what went back */
+	size_t credits_n;
+	struct credit credits[BACK_CREDITS];
 	size_t n;
 	struct step steps[SCRIPT_STEPS];
 };
 
 void script_make(struct script *s, const struct order *o, uint64_t seed);
 
-/* A step's event type ("sim.order", "sim.payment") and data. */
-const char *step_type(const struct step *s);
-void step_write(struct buf *out, const struct step *s);
+/* What the days after bring to one that was paid: things come back, the shop
+ * refunds, and the provider gives the money back, now and then at the second
+ * try. */
+void script_after(struct script *s, uint64_t seed);
+
+/* A step's event type ("sim.order" ...) and data. */
+const char *step_type(const struct step *st);
+void step_write(struct buf *out, const struct script *s, const struct step *st);
 
 /* What the books are to say of it in the end, as one line of JSON without the
  * answers: see README.md beside this file. */

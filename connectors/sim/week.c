@@ -29,6 +29,7 @@ week_script(const struct week *w, uint32_t order, struct script *s)
 
 	order_make(&o, w->seed, w->first + order, moment(w, order));
 	script_make(s, &o, w->seed);
+	script_after(s, w->seed);
 }
 
 static int64_t

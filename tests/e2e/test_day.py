@@ -45,6 +45,9 @@ def posted(order):
     for p in parts:
         want[f'Income:Sales:{CODES[p["rate"]]}'] -= cents(p['net'])
         want[f'Liabilities:VAT:{CODES[p["rate"]]}'] -= cents(p['vat'])
+    for p in (p for c in order['credits'] for p in c['lines'] + c['shipping']):
+        want[f'Income:Sales:{CODES[p["rate"]]}'] += cents(p['net'])
+        want[f'Liabilities:VAT:{CODES[p["rate"]]}'] += cents(p['vat'])
     return {k: n for k, n in want.items() if n}
 
 
@@ -52,24 +55,28 @@ def agree(orders, folder, revised=False):
     """Books and log say the same of every order, and each payment once; where an
     order may be told anew after it was paid, once and each reversal with its new one."""
     check_books(folder)
-    by_order, payments = defaultdict(Counter), Counter()
+    by_order, payments, notes, backs = defaultdict(Counter), Counter(), Counter(), Counter()
     for t in books(folder):
         assert sum(n for _, n in t['postings']) == 0
-        payments[t['tags']['payment']] += 1
+        for counter, tag in ((payments, 'payment'), (notes, 'credit-note'), (backs, 'refund')):
+            if tag in t['tags']:
+                counter[t['tags'][tag]] += 1
         for account, n in t['postings']:
             by_order[t['tags']['order']][account] += n
     for o in orders:
         got = by_order.pop(o['number'], {})
         cleared = sum(n for a, n in got.items() if a.startswith('Assets:Clearing:'))
-        assert cleared == cents(o['captured']), (o['number'], o['fate'], cleared, o['captured'])
+        assert cleared == cents(o['captured']) - cents(o['refunded']), (o['number'], o['fate'], cleared, o['captured'], o['refunded'])
         rest = {a: n for a, n in got.items() if not a.startswith('Assets:Clearing:') and n}
         assert rest == posted(o), (o['number'], o['fate'])
     assert not by_order, f'nobody ordered {list(by_order)}'
     paid = {p['transaction'] for o in orders for p in o['payments'] if p['status'] == 'ok'}
     if revised:
-        assert all(n % 2 for n in payments.values()), payments
-        payments = Counter(payments.keys())
+        assert all(n % 2 for c in (payments, notes, backs) for n in c.values()), (payments, notes, backs)
+        payments, notes, backs = Counter(payments.keys()), Counter(notes.keys()), Counter(backs.keys())
     assert payments == Counter(paid)
+    assert notes == Counter(c['id'] for o in orders for c in o['credits'])
+    assert sum(backs.values()) == sum(len(o['credits']) for o in orders)
 
 
 def test_a_day(vayla, tmp_path):
