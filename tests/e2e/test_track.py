@@ -55,7 +55,7 @@ def test_parcels_are_asked_for_until_they_have_arrived(vayla, tmp_path):
         v = vayla({'shop': {'use': 'woocommerce', 'webhook_secret': SHOP},
                    'parcels': {'use': 'pakettikauppa', 'of': 'shop', 'secret': PUSH},
                    'posti': {'use': 'posti', 'local': True, 'mode': 'live', 'token_url': far.url + '/token', 'client_id': 'c', 'secret': 's',
-                             'tracking_url': far.url + '/number'}},
+                             'number_url': far.url + '/number'}},
                   {'packs': str(packs), 'retry': {'first_ms': 100, 'most_ms': 500, 'attempts': 30}})
         v.start()
         for i, number in enumerate(numbers):
