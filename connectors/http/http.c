@@ -31,8 +31,8 @@ check_pack(const struct pack *p, struct arena *a, struct faults *f)
 		fault(f, p->file, NULL, "%s", err_last());
 }
 
-/* A system that is only polled, and whose address is not given, comes in by
- * webhook alone: it needs no process. */
+/* A system whose address is not given comes in by webhook alone: it needs no
+ * process. */
 static bool
 needed(const struct sdk_system *x)
 {
@@ -46,9 +46,11 @@ needed(const struct sdk_system *x)
 	faults_init(&f);
 	/* what is wrong with it, its own process says */
 	yes = plan_load(x->pack, &a, &f, &plan) != ERR_OK;
+	/* to one that is live something may be waiting: its process says what
+	 * is missing */
+	yes = yes || (x->conf->live && plan.sends_n > 0);
 	for (size_t i = 0; !yes && i < plan.sends_n; i++)
-		yes = plan.sends[i].request.url.shown.p[0] == '/' ||
-		      url_ready(&plan.sends[i].request.url, &env, &a);
+		yes = url_ready(&plan.sends[i].request.url, &env, &a);
 	for (size_t i = 0; !yes && i < plan.polls_n; i++)
 		yes = url_ready(&plan.polls[i].url, &env, &a);
 	faults_fini(&f);

@@ -385,7 +385,10 @@ base_put(const struct url_text *u, const struct formula_env *env,
 	enum err e = text_of(u->base, env, scratch, text);
 
 	if (e != ERR_OK)
-		return err_wrap(e, "where the system is");
+		return err_note(ERR_CONFIG,
+		    "the setting that says where the system is (%.*s) is not "
+		    "there",
+		    SLICE_ARG(u->shown));
 	/* alone it is the whole URL, with its query; else a path follows */
 	while (u->n > 0 && text->n > 0 && text->p[text->n - 1] == '/')
 		text->n--;

@@ -268,6 +268,23 @@ def test_private_addresses_and_plain_http_need_local(make):
         assert s['verdict'] == 'defer' and text in s['text'], s
 
 
+def test_without_an_address_it_waits_for_one(make):
+    c = make()
+    config = json.loads(c.file.read_text())
+    url = config['systems']['far'].pop('url')
+    c.kill()
+    c.file.write_text(json.dumps(config))
+    c.start()
+    seq = c.send('far.stock', STOCK)
+    s = c.settled(seq)
+    assert s['verdict'] == 'defer' and 'is not there' in s['text'], s
+    c.kill()
+    config['systems']['far']['url'] = url
+    c.file.write_text(json.dumps(config))
+    c.start()
+    assert c.broker.wait([seq])[seq]['verdict'] == 'ok'
+
+
 def test_tls_is_verified(make, tmp_path):
     key, cert = str(tmp_path / 'key.pem'), str(tmp_path / 'cert.pem')
     subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj',
