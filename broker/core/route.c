@@ -549,6 +549,7 @@ rerun_one(struct router *r, const struct route *rt, uint64_t input)
 {
 	char name[HOLD_SUB];
 	struct slice sub = sub_name(rt, name);
+	struct known known;
 	struct hold *l;
 	struct fact *f;
 	bool held;
@@ -558,6 +559,13 @@ rerun_one(struct router *r, const struct route *rt, uint64_t input)
 	if (e == ERR_NOTFOUND)
 		return ERR_OK;
 	if (e != ERR_OK)
+		return e;
+	/* what a later revision of the input made stands: to evaluate this one
+	 * would bring back a state that is over */
+	e = batch_known(r->batch, f->source, f->id, &known);
+	if (e == ERR_OK && known.seq > f->seq)
+		return ERR_OK;
+	if (e != ERR_OK && e != ERR_NOTFOUND)
 		return e;
 	l = hold_find(r->holds, sub, f->subject);
 	if (l != NULL && input > l->head) {
