@@ -139,6 +139,33 @@ spent(struct delivery *d, const struct fact *f, struct settle *s,
 	x->to = skip ? SETTLED_DONE : SETTLED_STUCK;
 }
 
+/* Is a later request of its type open behind it, so that to go on with this one
+ * would only say what is no longer so? By the type's rule. */
+static enum err
+overtaken(
+    struct delivery *d, const struct sub *sub, const struct fact *f, bool *out)
+{
+	struct delivery_rule rule;
+	struct open_item *items;
+	struct fact *later;
+	size_t n = 0;
+	enum err e;
+
+	*out = false;
+	if (!ruleset_is_request(d->core->rules, f->type, &rule) ||
+	    !rule.skip_when_spent)
+		return ERR_OK;
+	e = index_open_at(d->core->index, slice_str(sub->name), f->subject, 256,
+	    &d->batch->arena, &items, &n);
+	for (size_t i = 0; e == ERR_OK && i < n && !*out; i++) {
+		if (items[i].seq <= f->seq)
+			continue;
+		e = batch_get(d->batch, items[i].seq, &later);
+		*out = e == ERR_OK && slice_eq(later->type, f->type);
+	}
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
 static void
 decide(struct delivery *d, const struct settle *in, uint32_t used,
     const struct fact *f, struct settle *s, struct settled *x)
@@ -193,7 +220,7 @@ delivery_settle(struct delivery *d, struct sub *sub, const struct settle *in)
 	struct settle s;
 	struct fact *f;
 	struct lane *l;
-	bool head;
+	bool head, late = false;
 	enum err e;
 
 	e = find_open(d, sub, in->seq, &f, &it, &head);
@@ -218,9 +245,17 @@ delivery_settle(struct delivery *d, struct sub *sub, const struct settle *in)
 		e = effect_seal(d, f->subject, in->effect, &effect);
 		s.effect = buf_all(&effect);
 	}
+	if (e == ERR_OK && in->verdict == SETTLE_RETRY)
+		e = overtaken(d, sub, f, &late);
 	if (e == ERR_OK) {
 		x = settled_new(d, sub, f->subject, in->seq);
 		decide(d, in, it.attempt, f, &s, x);
+		if (late) {
+			s.verdict = SETTLE_SKIP;
+			s.parked = false;
+			s.due = x->due = 0;
+			x->to = SETTLED_DONE;
+		}
 		batch_settle(d->batch, &s);
 		l = lane_find(sub, f->subject);
 		if (l != NULL && l->seq == in->seq)
