@@ -70,7 +70,9 @@ static const char *const texts[STMT_COUNT] = {
 		    " AND seq > ? ORDER BY seq",
     [Q_ITEMS_ALL] = "SELECT " ITEM_COLUMNS " FROM item WHERE seq > ?"
 		    " ORDER BY seq, sub",
-    [Q_ITEMS_AT] = "SELECT " ITEM_COLUMNS " FROM item WHERE sub = ?"
+    /* left alone the planner walks all of the sub, for the order's sake */
+    [Q_ITEMS_AT] = "SELECT " ITEM_COLUMNS
+		   " FROM item INDEXED BY item_subject WHERE sub = ?"
 		   " AND subject = ? ORDER BY seq",
     /* by the events of the subject: no index over subjects alone */
     [Q_ITEMS_SUBJECT] = "SELECT " ITEM_COLUMNS " FROM item WHERE seq IN"
