@@ -34,7 +34,7 @@ static enum err
 load_schemas(struct actors *a, struct faults *f)
 {
 	static const char *const types[] = {"sim.order", "sim.payment",
-	    "sim.refund", "sim.payback", "sim.request"};
+	    "sim.refund", "sim.payback", "sim.settlement", "sim.request"};
 	char path[4096];
 	enum err e;
 

@@ -29,8 +29,8 @@ struct actors {
 	struct eval *eval;
 	size_t n;
 	struct actor *v;
-	const struct schema *schemas[6];
-	const char *types[7];
+	const struct schema *schemas[8];
+	const char *types[9];
 	size_t schemas_n;
 };
 

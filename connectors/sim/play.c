@@ -23,6 +23,7 @@ struct lane {
 	bool busy, flying;
 	struct script script;
 	size_t step, end;	/* the next, and where to stop */
+	size_t settlement;	/* of a week: its number + 1; 0 none */
 	struct week_item *item; /* of a week, or NULL */
 	struct arena keep;
 	struct message messages[MESSAGES];
@@ -162,12 +163,27 @@ lane_finish(struct lane *l)
 	count_order(run, &l->script);
 }
 
+/* What happens next, as an event for the actors. */
+static const char *
+lane_write(struct lane *l, struct buf *out)
+{
+	const struct step *st = &l->script.steps[l->step];
+
+	if (l->settlement > 0) {
+		week_settle(l->run->o->week, l->settlement - 1, out);
+		return "sim.settlement";
+	}
+	step_write(out, &l->script, st);
+	return step_type(st);
+}
+
 /* The next step's requests; the order ends after the last. */
 static void
 lane_step(struct lane *l)
 {
 	struct run *run = l->run;
 	struct buf data;
+	const char *type;
 	enum err e;
 
 	l->message = l->messages_n = 0;
@@ -180,13 +196,12 @@ lane_step(struct lane *l)
 		}
 		arena_reset(&l->keep);
 		buf_init(&data, 1024 * 1024);
-		step_write(&data, &l->script, &l->script.steps[l->step]);
+		type = lane_write(l, &data);
 		e = buf_check(&data);
 		if (e == ERR_OK)
-			e = actors_play(run->a,
-			    slice_str(step_type(&l->script.steps[l->step])),
-			    buf_all(&data), run->o->base, clock_now(), &l->keep,
-			    l->messages, &l->messages_n, MESSAGES);
+			e = actors_play(run->a, slice_str(type), buf_all(&data),
+			    run->o->base, clock_now(), &l->keep, l->messages,
+			    &l->messages_n, MESSAGES);
 		buf_fini(&data);
 		if (e != ERR_OK) {
 			run->err = e;
@@ -209,6 +224,8 @@ lane_start(struct lane *l, int64_t which)
 	l->busy = true;
 	if (w != NULL) {
 		l->item = &w->v[w->turn[which]];
+		l->settlement =
+		    (size_t)which < w->n ? 0 : (size_t)which - w->n + 1;
 		week_script(w, l->item->order, &l->script);
 		l->step = l->item->step;
 		l->end = l->step + 1;
@@ -444,7 +461,9 @@ play(struct actors *a, const struct play_options *o, struct play_report *r)
 	run->a = a;
 	run->o = o;
 	run->r = r;
-	run->total = o->week != NULL ? (int64_t)o->week->n : o->orders;
+	run->total = o->week != NULL
+			 ? (int64_t)(o->week->n + o->week->settlements)
+			 : o->orders;
 	run->begun = clock_mono();
 	e = run_init(run);
 	while (e == ERR_OK && working(run)) {

@@ -1,14 +1,18 @@
 /* week - see week.h. */
 #include "connectors/sim/week.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/base/clock.h"
+#include "broker/base/mp.h"
 
 #define HOUR (3600 * NS_PER_SEC)
 #define COPIES 3
 #define LATE_PERCENT 12
 #define COPY_PERCENT 10
+#define SETTLED_AT_ONCE 40 /* orders */
+#define FEE 35		   /* cents of each payment */
 
 /* The moment of an order: numbers and moments rise together. */
 static int64_t
@@ -83,7 +87,8 @@ enum err
 week_make(struct week *w, uint64_t seed, int64_t first, int64_t orders,
     int64_t start, int64_t days)
 {
-	size_t room = (size_t)orders * SCRIPT_STEPS * COPIES + 1;
+	size_t settled = SETTLED_AT_ONCE;
+	size_t room = (size_t)orders * (SCRIPT_STEPS * COPIES + 1) + 1;
 	struct script *s = malloc(sizeof(*s));
 
 	*w = (struct week){.seed = seed,
@@ -103,8 +108,9 @@ week_make(struct week *w, uint64_t seed, int64_t first, int64_t orders,
 		week_script(w, i, s);
 		add(w, i, s);
 	}
-	for (uint32_t i = 0; i < w->n; i++)
-		w->turn[i] = i;
+	w->settlements = ((size_t)orders + settled - 1) / settled;
+	for (uint32_t i = 0; i < w->n + w->settlements; i++)
+		w->turn[i] = i; /* settlements stay last */
 	qsort_r(w->turn, w->n, sizeof(*w->turn), by_arrival, w);
 	free(s);
 	return ERR_OK;
@@ -120,12 +126,125 @@ week_free(struct week *w)
 	w->n = 0;
 }
 
+/* ---- settlements ---- */
+
+/* Card payments cost a hundredth, others nothing beyond the fee. */
+static int64_t
+commission(const struct step *st, int64_t cents)
+{
+	return st->channel == 6 || st->channel == 7 || st->channel == 9
+		   ? (cents + 50) / 100
+		   : 0;
+}
+
+static void
+put_cents(struct buf *out, const char *name, int64_t cents)
+{
+	char text[32];
+
+	mp_put_cstr(out, name);
+	mp_put_decimal(out, slice_str(cents_text(cents, text)));
+}
+
+/* One payment or refund that went through; its fee and commission. */
+static int64_t
+settle(struct buf *out, const struct script *s, const struct step *st)
+{
+	bool back = st->kind == STEP_PAYBACK;
+	struct totals t;
+	int64_t cents;
+	char text[64];
+
+	order_totals(&st->order, &t);
+	cents = back ? -s->credits[st->credit].gross : t.gross;
+	if (out != NULL) {
+		mp_put_map(out, 8);
+		mp_put_cstr(out, "number");
+		(void)snprintf(
+		    text, sizeof(text), "%lld", (long long)st->order.number);
+		mp_put_cstr(out, text);
+		mp_put_cstr(out, "stamp");
+		(void)snprintf(text, sizeof(text), "%s-%c%zu", st->order.key,
+		    back ? 'r' : 'p', st->credit + 1);
+		mp_put_cstr(out, text);
+		mp_put_cstr(out, "kind");
+		mp_put_cstr(out, back ? "refund" : "payment");
+		put_cents(out, "amount", cents);
+		put_cents(out, "fee", back ? 0 : FEE);
+		put_cents(out, "commission", back ? 0 : commission(st, cents));
+		mp_put_cstr(out, "channel");
+		mp_put_int(out, st->channel);
+		mp_put_cstr(out, "at");
+		mp_put_time(out, st->at);
+	}
+	return back ? 0 : FEE + commission(st, cents);
+}
+
+/* What an order's payments and refunds put into its settlement, each once; the
+ * provider's fees for them. */
+static int64_t
+settle_order(struct buf *out, const struct script *s, uint32_t *n)
+{
+	int64_t fees = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct step *st = &s->steps[i];
+		bool known = false;
+
+		if ((st->kind != STEP_PAYMENT && st->kind != STEP_PAYBACK) ||
+		    strcmp(st->outcome, "ok") != 0)
+			continue;
+		for (size_t k = 0; k < i; k++)
+			known |= s->steps[k].kind == st->kind &&
+				 strcmp(s->steps[k].outcome, "ok") == 0 &&
+				 strcmp(s->steps[k].transaction,
+				     st->transaction) == 0;
+		if (known)
+			continue;
+		fees += settle(out, s, st);
+		(*n)++;
+	}
+	return fees;
+}
+
+void
+week_settle(const struct week *w, size_t which, struct buf *out)
+{
+	struct script *s = malloc(sizeof(*s));
+	uint32_t first = (uint32_t)(which * SETTLED_AT_ONCE), n = 0;
+	int64_t id = w->first * 100 + (int64_t)which;
+	size_t mark;
+	char text[32];
+
+	if (s == NULL)
+		return;
+	mp_put_map(out, 5);
+	mp_put_cstr(out, "id");
+	mp_put_int(out, id);
+	mp_put_cstr(out, "reference");
+	(void)snprintf(text, sizeof(text), "%lld", (long long)id * 10);
+	mp_put_cstr(out, text);
+	mp_put_cstr(out, "at");
+	mp_put_time(out, w->start + (w->days + 7) * 24 * HOUR);
+	mp_put_cstr(out, "currency");
+	mp_put_cstr(out, "EUR");
+	mp_put_cstr(out, "entries");
+	mark = mp_open(out);
+	for (uint32_t o = first; o < first + SETTLED_AT_ONCE && o < w->orders;
+	     o++) {
+		week_script(w, o, s);
+		(void)settle_order(out, s, &n);
+	}
+	mp_close_array(out, mark, n);
+	free(s);
+}
+
 int64_t
 week_since(const struct week *w, size_t turn)
 {
 	int64_t ns = w->v[w->turn[turn]].arrives - w->start;
 
-	return ns > 0 ? ns : 0;
+	return ns > 0 ? ns : 0; /* settlements: when all else is sent */
 }
 
 void
@@ -140,10 +259,14 @@ week_log(const struct week *w, FILE *out)
 	buf_init(&b, 256 * 1024);
 	for (uint32_t o = 0; o < w->orders; o++) {
 		bool first = true;
+		uint32_t settled = 0;
+		char text[32];
 
 		buf_reset(&b);
 		week_script(w, o, s);
 		script_expect(&b, s);
+		buf_printf(&b, ",\"provider_fees\":\"%s\"",
+		    cents_text(settle_order(NULL, s, &settled), text));
 		buf_str(&b, ",\"messages\":[");
 		for (; i < w->n && w->v[i].order == o; i++) {
 			const struct week_item *x = &w->v[i];

@@ -27,7 +27,8 @@ struct week_item {
 struct week {
 	uint64_t seed;
 	int64_t first, orders, start, days;
-	size_t n;
+	size_t n;	     /* messages of orders */
+	size_t settlements;  /* after them: v[n] to v[n + settlements - 1] */
 	struct week_item *v; /* by order and step */
 	uint32_t *turn;	     /* of v, in the order of arrival */
 	size_t late, copies;
@@ -38,6 +39,9 @@ enum err week_make(struct week *w, uint64_t seed, int64_t first, int64_t orders,
 void week_free(struct week *w);
 
 void week_script(const struct week *w, uint32_t order, struct script *s);
+
+/* The provider's settlement of some orders' money, as a sim.settlement. */
+void week_settle(const struct week *w, size_t which, struct buf *out);
 
 /* How much of the week has gone by when this one arrives: ns. */
 int64_t week_since(const struct week *w, size_t turn);

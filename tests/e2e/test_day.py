@@ -51,13 +51,33 @@ def posted(order):
     return {k: n for k, n in want.items() if n}
 
 
+def paid_out(orders, payouts):
+    """The settlements, each once: with them nothing is left where the provider kept it."""
+    fees = sum(cents(o['provider_fees']) for o in orders)
+    moved = sum(cents(o['captured']) - cents(o['refunded']) for o in orders)
+    sums = Counter()
+    for t in payouts:
+        for account, n in t['postings']:
+            sums['Clearing' if account.startswith('Assets:Clearing:') else account] += n
+    assert sums.pop('Clearing') == -moved and sums.pop('Assets:Bank') == moved - fees
+    assert list(sums.values()) == [fees] and fees > 0, sums
+    assert len({t['tags']['payout'] for t in payouts}) == len(payouts)
+
+
 def agree(orders, folder, revised=False):
     """Books and log say the same of every order, and each payment once; where an
     order may be told anew after it was paid, once and each reversal with its new one."""
     check_books(folder)
     by_order, payments, notes, backs = defaultdict(Counter), Counter(), Counter(), Counter()
+    payouts, left = [], Counter()
     for t in books(folder):
         assert sum(n for _, n in t['postings']) == 0
+        for account, n in t['postings']:
+            if account.startswith('Assets:Clearing:'):
+                left[account] += n
+        if 'payout' in t['tags']:
+            payouts.append(t)
+            continue
         for counter, tag in ((payments, 'payment'), (notes, 'credit-note'), (backs, 'refund')):
             if tag in t['tags']:
                 counter[t['tags'][tag]] += 1
@@ -69,6 +89,9 @@ def agree(orders, folder, revised=False):
         assert cleared == cents(o['captured']) - cents(o['refunded']), (o['number'], o['fate'], cleared, o['captured'], o['refunded'])
         rest = {a: n for a, n in got.items() if not a.startswith('Assets:Clearing:') and n}
         assert rest == posted(o), (o['number'], o['fate'])
+    if payouts:
+        paid_out(orders, payouts)
+        assert not any(left.values()), left
     assert not by_order, f'nobody ordered {list(by_order)}'
     paid = {p['transaction'] for o in orders for p in o['payments'] if p['status'] == 'ok'}
     if revised:

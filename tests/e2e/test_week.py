@@ -4,7 +4,7 @@ import os
 import time
 from collections import Counter
 
-from harness import cents
+from harness import books, cents
 from test_day import agree, simulate, systems
 from vyclient import Client, No
 
@@ -59,6 +59,7 @@ def test_a_week(vayla, tmp_path):
     assert any(len(o['credits']) > 1 for o in orders) and any(x['quantity'] == 0 for o in orders for c in o['credits'] for x in c['lines'])
     v.settled(60)
     agree(orders, folder, revised=True)
+    assert len([t for t in books(folder) if 'payout' in t['tags']]) == 4     # of 40 orders each
     equation(v, orders)
     held = v.status()['counts']
     assert held['parked'] == held['ask'] == held['wait'] == 0

@@ -28,7 +28,8 @@ def told(name, orders, counts, v):
     c = v.status()['counts']
     assert c['parked'] == c['ask'] == c['wait'] == c['ready'] == c['retry'] == 0, c
     print(f"\n{name}: {len(orders)} orders, {counts['sent']} messages ({counts['late']} late, {counts['again']} again), "
-          f"{c['events']} events, {len(books(v.books))} transactions, paid {sum(cents(o['captured']) for o in orders) / 100:.2f} EUR"
+          f"{c['events']} events, {len(books(v.books))} transactions, "
+          f"{sum(len(o['credits']) for o in orders)} refunds, paid {sum(cents(o['captured']) for o in orders) / 100:.2f} EUR"
           + (f", {counts['kills']} kills, {counts['felt']} messages sent again for it" if counts['kills'] else ''))
 
 
