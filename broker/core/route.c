@@ -86,15 +86,17 @@ is_own(struct view *v, const struct fact *f)
 
 /*
  * Facts of the input's own type count only when they came before it: "the
- * payments so far" must not depend on when a held one is resumed. A revision
+ * payments so far" must not depend on when a held one is resumed. So do those
+ * of a join that says `only: earlier`: two mappings that each count what the
+ * other has booked must not both leave it to the other. A revision
  * stands where its fact first did, which only its time can tell.
  */
 static bool
-is_later(const struct view *v, const struct fact *f)
+is_later(const struct view *v, const struct join *j, const struct fact *f)
 {
 	const struct fact *in = v->input;
 
-	if (!slice_eq(f->type, in->type))
+	if (!j->only_earlier && !slice_eq(f->type, in->type))
 		return false;
 	if (f->revision > 1 || in->revision > 1)
 		return f->time > in->time ||
@@ -154,7 +156,7 @@ view_read(void *self, const struct join *j, struct slice key, struct arena *a,
 			continue; /* its segment was dropped */
 		if (e != ERR_OK)
 			return e;
-		if (is_own(v, f) || is_later(v, f) || is_made_later(v, f))
+		if (is_own(v, f) || is_later(v, j, f) || is_made_later(v, f))
 			continue;
 		if (j->all && kept == max)
 			return err_note(ERR_LIMIT,

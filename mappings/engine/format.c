@@ -52,6 +52,8 @@ static const struct {
     {"join", "ref", "EXPR", "of the subject with this name"},
     {"join", "absent", "\"type\":\"string\"",
 	"none | wait 15m | ask | error | skip"},
+    {"join", "only", "\"type\":\"string\",\"enum\":[\"earlier\"]",
+	"earlier: what came before the input, of any type"},
     {"table", "unmatched", "\"type\":[\"string\",\"object\"]",
 	"ask | report | error | keep | {row: ..}"},
     {"table", "by", "BY", "contains: the first row whose key is in the text"},

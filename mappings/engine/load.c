@@ -224,7 +224,7 @@ load_join(
     struct lang *l, const struct yaml *y, struct join *j, struct join_read *r)
 {
 	struct yaml_at at = {l->file, l->f};
-	const struct yaml *last, *all, *subject, *ref, *absent, *type;
+	const struct yaml *last, *all, *subject, *ref, *absent, *only, *type;
 	const struct schema *s = NULL;
 	const struct type *t = &type_any;
 
@@ -242,6 +242,7 @@ load_join(
 		subject = yaml_get(y, "subject");
 		ref = yaml_get(y, "ref");
 		absent = yaml_get(y, "absent");
+		only = yaml_get(y, "only");
 		type = last != NULL ? last : all;
 		if ((last == NULL) == (all == NULL))
 			fault(l->f, l->file, y,
@@ -262,6 +263,12 @@ load_join(
 				j->absent = (unsigned)w;
 		}
 		j->by_ref = ref != NULL;
+		if (only != NULL) {
+			j->only_earlier = yaml_is(only, "earlier");
+			if (!j->only_earlier)
+				fault(l->f, l->file, only,
+				    "only: earlier, or leave it out");
+		}
 		if (ref != NULL)
 			subject = ref;
 		if (subject != NULL) {

@@ -43,6 +43,8 @@ struct join {
 	uint32_t line;
 	/* the expression of subject: or ref: is the mapping's own */
 	bool by_ref;
+	/* only what came before the input, also of types other than its own */
+	bool only_earlier;
 };
 
 struct mapping {
