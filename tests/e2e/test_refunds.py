@@ -132,6 +132,20 @@ def test_partial_refunds_give_back_two_rates_to_the_cent(v):
     assert send_order(v, SHOP, again, topic='order.updated')[0] == 200
     until(lambda: v.status()['types'].get('refund.requested') == 3, 10)
     assert booked(v, 7) == {}
+    # then otherwise: a line of 11.35 more. All that was paid went back, so that is what the customer owes, and the sales
+    # are what is left of the order: what its notes did not take
+    longer = LINES + ((1, 1000, 1350),)
+    assert send_order(v, SHOP, shop_order(1, lines=longer, shipping=590, status='refunded', modified='2026-03-09T12:12:00', refunds=refunds),
+                      topic='order.updated')[0] == 200
+    until(lambda: booked_now(v).get(OWED) == 1135, 20, 0.3)
+    v.settled()
+    left = booked_now(v)
+    assert left.pop(OWED) == 1135 and sum(left.values()) == -1135 and 'Assets:Clearing:Banks' not in left, left
+    money(v, '1', {'ordered': 10856, 'credited': 9721, 'refunded': 9721, 'open': 1135}, 'partly paid')
+    # and as it was: as if nothing had been
+    assert send_order(v, SHOP, shop_order(1, lines=LINES, shipping=590, status='refunded', modified='2026-03-09T12:13:00', refunds=refunds),
+                      topic='order.updated')[0] == 200
+    until(lambda: booked_now(v) == {}, 20, 0.3)
     money(v, '1', {'credited': 9721, 'refunded': 9721, 'open': 0}, 'settled')
 
 
