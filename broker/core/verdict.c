@@ -52,11 +52,11 @@ in_turn(const struct delivery *d, const struct sub *s, uint64_t seq)
 	return false;
 }
 
-/* The open item `seq` of a subscription, and is it at its subject's head?
- * ERR_NOTFOUND when it is not open (any more). */
+/* The open item `seq` of a subscription among the first `max` of its subject,
+ * and is it at the head? ERR_NOTFOUND when it is not open (any more). */
 static enum err
-find_open(struct delivery *d, struct sub *s, uint64_t seq, struct fact **f,
-    struct open_item *out, bool *head)
+find_open(struct delivery *d, struct sub *s, uint64_t seq, size_t max,
+    struct fact **f, struct open_item *out, bool *head)
 {
 	struct open_item *items;
 	size_t n;
@@ -70,7 +70,7 @@ find_open(struct delivery *d, struct sub *s, uint64_t seq, struct fact **f,
 	if (!slice_is((*f)->target, s->name))
 		return ERR_NOTFOUND;
 	e = index_open_at(d->core->index, slice_str(s->name), (*f)->subject,
-	    256, &d->batch->arena, &items, &n);
+	    max, &d->batch->arena, &items, &n);
 	for (size_t i = 0; e == ERR_OK && i < n; i++)
 		if (items[i].seq == seq) {
 			*out = items[i];
@@ -223,7 +223,7 @@ delivery_settle(struct delivery *d, struct sub *sub, const struct settle *in)
 	bool head, late = false;
 	enum err e;
 
-	e = find_open(d, sub, in->seq, &f, &it, &head);
+	e = find_open(d, sub, in->seq, 1, &f, &it, &head);
 	if (e == ERR_NOTFOUND ||
 	    (e == ERR_OK &&
 		(!head || it.state == OPEN_ASK || it.state == OPEN_PARKED)))
@@ -275,7 +275,7 @@ action_target(struct delivery *d, const struct action *a, struct sub **s,
 	if (*s == NULL)
 		return err_note(ERR_NOTFOUND, "there is no subscription %.*s",
 		    SLICE_ARG(a->sub));
-	e = find_open(d, *s, a->seq, f, it, head);
+	e = find_open(d, *s, a->seq, 256, f, it, head);
 	if (e == ERR_NOTFOUND)
 		return err_note(ERR_STATE, "event %llu is not open at %.*s",
 		    (unsigned long long)a->seq, SLICE_ARG(a->sub));
@@ -342,7 +342,7 @@ delivery_passes(struct delivery *d)
 	enum err e;
 
 	for (struct pass *p = d->passes; p != NULL; p = p->next) {
-		e = find_open(d, p->sub, p->seq, &f, &it, &head);
+		e = find_open(d, p->sub, p->seq, 1, &f, &it, &head);
 		if (e == ERR_NOTFOUND)
 			continue;
 		if (e != ERR_OK)
