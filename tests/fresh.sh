@@ -21,6 +21,7 @@ debootstrap --variant=minbase --include=git,make bookworm "$root" "$source" >"$r
 	{ tail -n 20 "$root.log"; exit 1; }
 rm -f "$root.log"
 cp -L /etc/resolv.conf "$root/etc/" 2>/dev/null
+echo "127.0.0.1 localhost" >"$root/etc/hosts" # an installer writes it, debootstrap does not
 cp -R /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/" 2>/dev/null
 [ -f /etc/apt/apt.conf ] && cp /etc/apt/apt.conf "$root/etc/apt/"
 for m in proc sys dev; do mount --rbind "/$m" "$root/$m" && mount --make-rslave "$root/$m"; done
