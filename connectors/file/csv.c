@@ -145,9 +145,9 @@ trim(struct slice s)
 static const char *
 cell_text(struct csv *c, struct slice in, struct arena *a, struct slice *out)
 {
-	static const char *const words[] = {
-	    "it is not UTF-8; if umlauts look right elsewhere, its encoding is "
-	    "windows-1252",
+	static const char *const words[] = {("it is not UTF-8; if umlauts look "
+					     "right elsewhere, its encoding is "
+					     "windows-1252"),
 	    "a byte that iso-8859-1 does not have; it may be windows-1252",
 	    "a byte that windows-1252 does not have; it may be UTF-8"};
 	struct slice s = in;
