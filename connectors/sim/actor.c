@@ -377,6 +377,33 @@ finish(struct press *p, const char *base)
 }
 
 static enum err
+take_listed(struct press *p, struct slice map)
+{
+	static const char *const names[] = {
+	    "path", "id", "after", "page", "size"};
+	struct listed *l = &p->m->listed;
+	struct slice *to[] = {&l->path, &l->id, &l->after, &l->page, &l->size};
+	struct slice v;
+	struct mp_in in;
+	struct mp x;
+	enum err e = ERR_OK;
+
+	for (size_t i = 0; i < 5; i++)
+		*to[i] = SLICE_EMPTY;
+	if (map.n == 0)
+		return ERR_OK;
+	for (size_t i = 0; e == ERR_OK && i < 5; i++)
+		if (mp_get(map, names[i], &v))
+			e = scalar(p->keep, v, to[i]);
+	if (e == ERR_OK && mp_get(map, "at", &v)) {
+		in = mp_in(v);
+		e = mp_next(&in, &x);
+		l->at = e == ERR_OK && x.type == MP_TIME ? x.i : 0;
+	}
+	return e;
+}
+
+static enum err
 press(const struct actor *who, struct slice data, const char *base, int64_t now,
     struct arena *keep, struct message *out)
 {
@@ -417,6 +444,10 @@ press(const struct actor *who, struct slice data, const char *base, int64_t now,
 	(void)mp_get(data, "body", &part);
 	if (e == ERR_OK)
 		e = take_body(&p, part);
+	part = SLICE_EMPTY;
+	(void)mp_get(data, "listed", &part);
+	if (e == ERR_OK)
+		e = take_listed(&p, part);
 	if (e == ERR_OK)
 		e = sign(&p, now);
 	return e == ERR_OK ? finish(&p, base) : e;

@@ -34,6 +34,14 @@ struct actors {
 	size_t schemas_n;
 };
 
+/* Where a request's body stands when its sender is asked instead: a list's
+ * path, the item's id and when it changed, and the names of the list's
+ * parameters. */
+struct listed {
+	struct slice path, id, after, page, size;
+	int64_t at;
+};
+
 /* A request ready to be sent; all of it in the arena that was given. */
 struct message {
 	const struct actor *from;
@@ -41,6 +49,7 @@ struct message {
 	size_t headers_n;
 	const char *headers[32]; /* "Name: value" */
 	struct slice body;
+	struct listed listed; /* path is empty: nowhere */
 };
 
 /* The systems of vayla.yaml whose pack is among `packs` (NULL-terminated). All

@@ -177,6 +177,26 @@ lane_write(struct lane *l, struct buf *out)
 	return step_type(st);
 }
 
+/* The far side has it; true when Vayla is not told and has to ask. */
+static bool
+lane_keep(struct lane *l)
+{
+	struct far *far = l->run->o->far;
+	bool asked = l->item != NULL && l->item->unlucky;
+
+	for (size_t i = 0; i < l->messages_n; i++) {
+		if (!far_has(far, &l->messages[i])) {
+			asked = false;
+			continue;
+		}
+		if (l->run->err == ERR_OK)
+			l->run->err = far_keep(far, &l->messages[i]);
+	}
+	if (asked)
+		l->item->lost = true;
+	return asked;
+}
+
 /* The next step's requests; the order ends after the last. */
 static void
 lane_step(struct lane *l)
@@ -211,7 +231,10 @@ lane_step(struct lane *l)
 		if (l->messages_n == 0)
 			l->step++;
 	}
-	send_message(l);
+	if (lane_keep(l))
+		lane_finish(l);
+	else
+		send_message(l);
 }
 
 static void
@@ -468,6 +491,7 @@ play(struct actors *a, const struct play_options *o, struct play_report *r)
 	e = run_init(run);
 	while (e == ERR_OK && working(run)) {
 		drive(run);
+		far_run(o->far);
 		show(run, false);
 		(void)curl_multi_poll(run->multi, NULL, 0, 20, NULL);
 	}

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "connectors/sim/actor.h"
+#include "connectors/sim/far.h"
 #include "connectors/sim/script.h"
 #include "connectors/sim/week.h"
 
@@ -24,6 +25,7 @@ struct play_options {
 	int64_t patience; /* seconds a message is repeated for */
 	int64_t at;	  /* the orders' moment, ns; 0 = now */
 	const char *base; /* "http://127.0.0.1:7181" */
+	struct far *far;  /* that answers meanwhile; or NULL */
 	FILE *log;	  /* one line of JSON an order; or NULL */
 	bool quiet;	  /* no progress */
 	struct week

@@ -33,7 +33,8 @@ struct wish {
 	const char *config, *at, *log, *to;
 	struct play_options o;
 	int64_t seed, days;
-	bool week;
+	bool week, stay;
+	int64_t faults;
 };
 
 static enum err
@@ -53,6 +54,11 @@ check(struct wish *w)
 	if (w->days < 1 || w->days > WEEK_DAYS_MAX || w->o.seconds < 0)
 		return err_note(ERR_USAGE,
 		    "--days: 1 to %d; --seconds: 0 or more", WEEK_DAYS_MAX);
+	if (w->faults < 0 || w->faults > 100)
+		return err_note(ERR_USAGE, "--far-faults: 0 to 100");
+	if ((w->stay || w->faults > 0) && !w->week)
+		return err_note(
+		    ERR_USAGE, "--stay and --far-faults go with --week");
 	if (w->week && w->o.orders > 1000000)
 		return err_note(ERR_USAGE, "--week: at most 1000000 orders");
 	if (w->o.orders == DEFAULT_ORDERS)
@@ -63,6 +69,19 @@ check(struct wish *w)
 		return err_note(
 		    ERR_USAGE, "--at: write a moment as 2026-03-01T10:00:00Z");
 	return ERR_OK;
+}
+
+/* The far side answers on until somebody ends it. */
+static void
+stay(struct far *far)
+{
+	struct timespec nap = {0, 5 * NS_PER_MS};
+
+	(void)fflush(stdout);
+	while (!stop) {
+		far_run(far);
+		(void)nanosleep(&nap, NULL);
+	}
 }
 
 static int
@@ -101,12 +120,29 @@ run(struct wish *w, struct actors *a)
 		    (long long)w->o.orders, (long long)w->days, week.n,
 		    week.copies, week.late);
 	}
+	if (w->week) {
+		e = far_open(&w->o.far, a, w->o.seed, w->faults);
+		if (e != ERR_OK) {
+			week_free(&week);
+			return fail(e);
+		}
+	}
 	e = play(a, &w->o, &r);
 	week_free(&week);
 	play_print(stdout, a, &r);
 	free(r.of);
 	if (w->o.log != NULL && fclose(w->o.log) != 0 && e == ERR_OK)
 		e = err_errno(ERR_IO, "cannot write %s", w->log);
+	if (e == ERR_OK && w->stay)
+		stay(w->o.far);
+	if (w->o.far != NULL) {
+		struct far_counts n = far_counts(w->o.far);
+
+		printf("asked %llu times for %llu things, %llu times in vain\n",
+		    (unsigned long long)n.asked, (unsigned long long)n.items,
+		    (unsigned long long)n.faults);
+		far_free(w->o.far);
+	}
 	if (e != ERR_OK)
 		return fail(e);
 	return r.all.refused + r.all.lost == 0 ? EXIT_OK : EXIT_FAILED;
@@ -133,6 +169,14 @@ sim_verb(int argc, char **argv)
 		{.flag = &w.week}},
 	    {"days", 0, OPT_INT, "N", "so many days instead of 7",
 		{.num = &w.days}},
+	    {"stay", 0, OPT_FLAG, NULL,
+		"the played systems answer on when the week is over, until "
+		"Ctrl-C",
+		{.flag = &w.stay}},
+	    {"far-faults", 0, OPT_INT, "N",
+		"percent of what they are asked that they answer 500, 429, "
+		"HTML or not at all",
+		{.num = &w.faults}},
 	    {"seconds", 0, OPT_INT, "N",
 		"what the week takes; 0: as fast as it is taken",
 		{.num = &w.o.seconds}},

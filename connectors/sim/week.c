@@ -11,6 +11,7 @@
 #define COPIES 3
 #define LATE_PERCENT 12
 #define COPY_PERCENT 10
+#define LOST_PERCENT 5
 #define SETTLED_AT_ONCE 40 /* orders */
 #define FEE 35		   /* cents of each payment */
 
@@ -66,6 +67,7 @@ add(struct week *w, uint32_t order, const struct script *s)
 			    .step = (uint8_t)i,
 			    .copy = (uint8_t)c};
 			x->arrives = at + delay(&r, &x->late);
+			x->unlucky = rng_chance(&r, LOST_PERCENT);
 			w->late += x->late;
 			w->copies += c > 0;
 		}
@@ -273,10 +275,10 @@ week_log(const struct week *w, FILE *out)
 
 			buf_printf(&b,
 			    "%s{\"what\":\"%s\",\"copy\":%d,\"late\":%s,"
-			    "\"status\":%d,\"tries\":%d}",
+			    "\"lost\":%s,\"status\":%d,\"tries\":%d}",
 			    first ? "" : ",", step_type(&s->steps[x->step]),
-			    x->copy, x->late ? "true" : "false", x->status,
-			    x->tries);
+			    x->copy, x->late ? "true" : "false",
+			    x->lost ? "true" : "false", x->status, x->tries);
 			first = false;
 		}
 		buf_str(&b, "]}\n");

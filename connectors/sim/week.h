@@ -20,8 +20,9 @@ struct week_item {
 	int64_t arrives; /* ns since the epoch, simulated */
 	uint32_t order;	 /* from 0 */
 	uint8_t step, copy;
-	bool late;
-	int status, tries; /* what came of it; 0 before */
+	bool late, unlucky; /* unlucky: lost, where its system can be asked */
+	bool lost;	    /* what came of it: it was not sent */
+	int status, tries;  /* what came of it; 0 before */
 };
 
 struct week {

@@ -1,10 +1,12 @@
 """A shop's week on one timeline, messages late, doubled and out of order; the
 books computed here, to the cent, from what the simulator says happened."""
+import json
 import os
+import subprocess
 import time
 from collections import Counter
 
-from harness import books, cents
+from harness import PROGRAM, ROOT, books, cents, free_port, until
 from test_day import agree, simulate, systems
 from vyclient import Client, No
 
@@ -83,3 +85,32 @@ def test_the_same_seed_is_the_same_week(vayla, tmp_path):
     assert (folder / 'books.journal').read_bytes() == before
     other, _ = week(v, tmp_path, '--orders', 40, '--seed', 4)
     assert told(other) != told(first)
+
+
+def test_what_webhooks_lost_is_asked_for(vayla, tmp_path):
+    """The shop answers too, a third of the time with 500, 429, HTML or nothing."""
+    v, folder = vayla({}), tmp_path / 'books'
+    v.config['systems'] = systems(folder)
+    v.config['systems']['shop'].update(url=f'http://127.0.0.1:{free_port()}', key='ck_1', secret='cs_1', local=True, since=BEGINS[:10])
+    v.start()
+    log, out = tmp_path / 'sim.log', open(tmp_path / 'sim.out', 'wb')
+    sim = subprocess.Popen([str(PROGRAM), 'sim', 'woocommerce', 'paytrail', '--config', str(v.file), '--log', str(log), '--week', '--first',
+                            '1001', '--at', BEGINS, '--orders', '150', '--seed', '5', '--quiet', '--stay', '--far-faults', '33'],
+                           cwd=ROOT, stdout=out, stderr=out)
+    try:
+        until(lambda: (tmp_path / 'sim.out').read_bytes().count(b'\n') > 10, 60)
+        orders = [json.loads(x) for x in log.read_text().splitlines()]
+        lost = [m for o in orders for m in o['messages'] if m['lost']]
+        assert len(lost) > 10 and {m['what'] for m in lost} == {'sim.order', 'sim.refund'}
+        assert all(m['status'] == 0 for m in lost)
+        v.kill('shop')      # its polls begin anew at once, from where their cursors stand
+        equation(v, orders)
+        until(lambda: not any(v.status()['counts'][x] for x in ('ready', 'retry', 'wait', 'behind')), 60)
+        agree(orders, folder, revised=True)
+        held = v.status()['counts']
+        assert held['parked'] == held['ask'] == held['wait'] == 0
+    finally:
+        sim.terminate()
+        assert sim.wait(30) == 0
+        out.close()
+    assert 'things' in (tmp_path / 'sim.out').read_text()

@@ -1,0 +1,360 @@
+/* far - see far.h. */
+#include "connectors/sim/far.h"
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/base/clock.h"
+#include "broker/base/mp.h"
+#include "broker/base/zone.h"
+#include "connectors/sim/rng.h"
+
+#define SITES 8
+#define ITEMS_MAX 4000000
+#define PAGE_MAX (32 * 1024 * 1024)
+
+struct item {
+	const struct actor *of;
+	char *path, *id, *after, *page, *size; /* of one block, as body is */
+	int64_t at;
+	size_t body_n;
+	char *body;
+};
+
+struct site {
+	struct far *far;
+	const struct actor *of;
+	struct MHD_Daemon *daemon;
+};
+
+struct far {
+	struct site sites[SITES];
+	size_t sites_n;
+	size_t n, cap;
+	struct item *v;
+	struct rng rng;
+	int64_t faults;
+	struct far_counts counts;
+};
+
+/* ---- what is listed ---- */
+
+bool
+far_has(const struct far *f, const struct message *m)
+{
+	for (size_t i = 0; f != NULL && m->listed.path.n > 0 && i < f->sites_n;
+	     i++)
+		if (f->sites[i].of == m->from)
+			return true;
+	return false;
+}
+
+static char *
+put(char **p, struct slice s)
+{
+	char *at = *p;
+
+	memcpy(at, s.p, s.n);
+	at[s.n] = '\0';
+	*p += s.n + 1;
+	return at;
+}
+
+static enum err
+item_make(struct item *x, const struct message *m)
+{
+	const struct listed *l = &m->listed;
+	char *p = malloc(l->path.n + l->id.n + l->after.n + l->page.n +
+			 l->size.n + m->body.n + 6);
+
+	if (p == NULL)
+		return err_note(ERR_NOMEM, "no memory for what is listed");
+	x->of = m->from;
+	x->at = l->at;
+	x->path = put(&p, l->path);
+	x->id = put(&p, l->id);
+	x->after = put(&p, l->after);
+	x->page = put(&p, l->page);
+	x->size = put(&p, l->size);
+	x->body_n = m->body.n;
+	x->body = put(&p, m->body);
+	return ERR_OK;
+}
+
+enum err
+far_keep(struct far *f, const struct message *m)
+{
+	struct item *x = NULL;
+	void *bigger;
+
+	for (size_t i = f->n; x == NULL && i-- > 0;)
+		if (f->v[i].of == m->from &&
+		    slice_is(m->listed.id, f->v[i].id) &&
+		    slice_is(m->listed.path, f->v[i].path))
+			x = &f->v[i];
+	if (x != NULL) {
+		if (x->at > m->listed.at)
+			return ERR_OK;
+		free(x->path);
+		f->counts.items--;
+	} else {
+		if (f->n == ITEMS_MAX)
+			return err_note(ERR_LIMIT, "too much is listed");
+		if (f->n == f->cap) {
+			f->cap = f->cap > 0 ? 2 * f->cap : 256;
+			bigger = realloc(f->v, f->cap * sizeof(*f->v));
+			if (bigger == NULL)
+				return err_note(
+				    ERR_NOMEM, "no memory for what is listed");
+			f->v = bigger;
+		}
+		x = &f->v[f->n++];
+		x->path = NULL;
+	}
+	f->counts.items++;
+	return item_make(x, m);
+}
+
+/* ---- answers ---- */
+
+static enum MHD_Result
+answer(struct MHD_Connection *con, unsigned status, const char *type,
+    const char *text, size_t n)
+{
+	struct MHD_Response *r = MHD_create_response_from_buffer(
+	    n, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+	enum MHD_Result ok;
+
+	if (r == NULL)
+		return MHD_NO;
+	(void)MHD_add_response_header(r, "Content-Type", type);
+	if (status == 429)
+		(void)MHD_add_response_header(r, "Retry-After", "1");
+	ok = MHD_queue_response(con, status, r);
+	MHD_destroy_response(r);
+	return ok;
+}
+
+static enum MHD_Result
+spoil(struct far *f, struct MHD_Connection *con)
+{
+	static const char json[] = "{\"message\":\"not now\"}";
+	static const char html[] = "<html><body>Maintenance</body></html>";
+
+	f->counts.faults++;
+	switch (rng_below(&f->rng, 4)) {
+	case 0:
+		return answer(
+		    con, 500, "application/json", json, sizeof(json) - 1);
+	case 1:
+		return answer(
+		    con, 429, "application/json", json, sizeof(json) - 1);
+	case 2:
+		return answer(con, 200, "text/html", html, sizeof(html) - 1);
+	default:
+		return MHD_NO; /* it hangs up */
+	}
+}
+
+static const char *
+argument(struct MHD_Connection *con, const char *name)
+{
+	return MHD_lookup_connection_value(con, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static int64_t
+number(struct MHD_Connection *con, const char *name, int64_t otherwise)
+{
+	const char *s = argument(con, name);
+	long long v = s != NULL ? strtoll(s, NULL, 10) : 0;
+
+	return v >= 1 && v <= 1000000 ? v : otherwise;
+}
+
+static int
+by_change(const void *a, const void *b)
+{
+	const struct item *x = *(const struct item *const *)a,
+			  *y = *(const struct item *const *)b;
+
+	return x->at < y->at ? -1 : x->at > y->at ? 1 : strcmp(x->id, y->id);
+}
+
+/* The items of this list that changed since the moment asked for. */
+static size_t
+find(const struct site *s, struct MHD_Connection *con, const char *url,
+    const struct item **out)
+{
+	const struct far *f = s->far;
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		const struct item *x = &f->v[i];
+		const char *after;
+		int64_t since = INT64_MIN;
+		bool zoned;
+
+		if (x->of != s->of || strcmp(x->path, url) != 0)
+			continue;
+		after = argument(con, x->after);
+		if (after != NULL && time_parse(slice_str(after), NULL, &since,
+					 &zoned) != ERR_OK)
+			since = INT64_MIN;
+		if (x->at >= since)
+			out[n++] = x;
+	}
+	qsort(out, n, sizeof(*out), by_change);
+	return n;
+}
+
+static enum MHD_Result
+list(const struct site *s, struct MHD_Connection *con, const char *url)
+{
+	const struct item **found = calloc(s->far->n + 1, sizeof(*found));
+	enum MHD_Result ok;
+	struct buf b;
+	size_t n, from, to;
+
+	if (found == NULL)
+		return MHD_NO;
+	n = find(s, con, url, found);
+	buf_init(&b, PAGE_MAX);
+	buf_byte(&b, '[');
+	if (n > 0) {
+		to = (size_t)number(con, found[0]->size, 10);
+		from = (size_t)(number(con, found[0]->page, 1) - 1) * to;
+		for (size_t i = from; i < n && i < from + to; i++) {
+			if (i > from)
+				buf_byte(&b, ',');
+			buf_put(&b, found[i]->body, found[i]->body_n);
+		}
+	}
+	buf_byte(&b, ']');
+	ok = buf_check(&b) == ERR_OK
+		 ? answer(con, 200, "application/json", buf_cstr(&b), b.n)
+		 : MHD_NO;
+	buf_fini(&b);
+	free(found);
+	return ok;
+}
+
+static enum MHD_Result
+on_request(void *arg, struct MHD_Connection *con, const char *url,
+    const char *method, const char *version, const char *body, size_t *body_n,
+    void **own)
+{
+	static const char no[] = "{\"message\":\"only lists are known here\"}";
+	static int seen;
+	struct site *s = arg;
+
+	(void)version;
+	(void)body;
+	if (*own == NULL) { /* the head alone */
+		*own = &seen;
+		return MHD_YES;
+	}
+	if (*body_n > 0) {
+		*body_n = 0;
+		return MHD_YES;
+	}
+	s->far->counts.asked++;
+	if (rng_below(&s->far->rng, 100) < (size_t)s->far->faults)
+		return spoil(s->far, con);
+	if (strcmp(method, "GET") != 0)
+		return answer(con, 405, "application/json", no, sizeof(no) - 1);
+	return list(s, con, url);
+}
+
+/* ---- all of it ---- */
+
+/* The port of http://127.0.0.1:PORT or http://localhost:PORT, else 0. */
+static uint16_t
+port_of(struct slice url)
+{
+	static const char *const hosts[] = {
+	    "http://127.0.0.1:", "http://localhost:"};
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t n = strlen(hosts[i]);
+		unsigned v = 0;
+
+		if (url.n <= n || memcmp(url.p, hosts[i], n) != 0)
+			continue;
+		for (; n < url.n && url.p[n] >= '0' && url.p[n] <= '9'; n++)
+			if ((v = v * 10 + (unsigned)(url.p[n] - '0')) > 65535)
+				return 0;
+		return (uint16_t)v;
+	}
+	return 0;
+}
+
+enum err
+far_open(
+    struct far **out, const struct actors *a, uint64_t seed, int64_t faults)
+{
+	struct far *f = calloc(1, sizeof(*f));
+
+	*out = NULL;
+	if (f == NULL)
+		return err_note(ERR_NOMEM, "no memory for the far side");
+	f->rng = rng_of(seed, UINT64_C(0xfa4));
+	f->faults = faults;
+	for (size_t i = 0; i < a->n && f->sites_n < SITES; i++) {
+		struct site *s = &f->sites[f->sites_n];
+		struct sockaddr_in here = {.sin_family = AF_INET};
+		struct slice url = SLICE_EMPTY;
+		uint16_t port;
+
+		(void)mp_get_str(buf_all(&a->v[i].open), "url", &url);
+		port = port_of(url);
+		if (port == 0)
+			continue;
+		here.sin_port = htons(port);
+		here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		*s = (struct site){.far = f, .of = &a->v[i]};
+		s->daemon = MHD_start_daemon(MHD_USE_EPOLL, port, NULL, NULL,
+		    on_request, s, MHD_OPTION_SOCK_ADDR,
+		    (struct sockaddr *)&here,
+		    MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+		if (s->daemon == NULL) {
+			far_free(f);
+			return err_errno(ERR_IO,
+			    "cannot listen at port %u, where %.*s is to answer",
+			    (unsigned)port, SLICE_ARG(a->v[i].name));
+		}
+		f->sites_n++;
+	}
+	if (f->sites_n == 0)
+		far_free(f);
+	else
+		*out = f;
+	return ERR_OK;
+}
+
+void
+far_free(struct far *f)
+{
+	if (f == NULL)
+		return;
+	for (size_t i = 0; i < f->sites_n; i++)
+		MHD_stop_daemon(f->sites[i].daemon);
+	for (size_t i = 0; i < f->n; i++)
+		free(f->v[i].path); /* the block of them all */
+	free(f->v);
+	free(f);
+}
+
+void
+far_run(struct far *f)
+{
+	for (size_t i = 0; f != NULL && i < f->sites_n; i++)
+		(void)MHD_run(f->sites[i].daemon);
+}
+
+struct far_counts
+far_counts(const struct far *f)
+{
+	return f != NULL ? f->counts : (struct far_counts){0};
+}
