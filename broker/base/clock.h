@@ -1,7 +1,7 @@
 /*
  * clock - time as int64 nanoseconds: CLOCK_REALTIME since 1970 for what is
  * recorded, CLOCK_MONOTONIC for what is waited for. clock_fake() moves both
- * for tests (VAYLA_TIME_SCALE is not a thing: only tests call it).
+ * for tests, and only they call it.
  */
 #ifndef VAYLA_BASE_CLOCK_H
 #define VAYLA_BASE_CLOCK_H

@@ -8,7 +8,7 @@
  * one. What a system's settings mean is its pack's business
  * (mappings/engine/pack.h).
  *
- * Relative paths are relative to the folder of vayla.yaml ... except in
+ * Relative paths are relative to the folder of vayla.yaml, except in
  * ipc:// addresses and paths that begin with "./" or "../", which are relative
  * to the working directory of the process, as a person typing them expects.
  */
