@@ -45,21 +45,25 @@ cmd_config(struct cmd *c)
 }
 
 enum err
-cmd_open(struct cmd *c)
+cmd_connect(struct cmd *c)
 {
 	struct client_options o = {.role = "operator"};
 	const char *user = getenv("USER");
 	char name[64];
-	enum err e;
 
-	e = cmd_config(c);
-	if (e != ERR_OK)
-		return e;
 	snprintf(name, sizeof(name), "%s",
 	    user != NULL && user[0] != '\0' ? user : "cli");
 	o.address = c->config->bus;
 	o.name = name;
 	return client_open(&c->client, &o);
+}
+
+enum err
+cmd_open(struct cmd *c)
+{
+	enum err e = cmd_config(c);
+
+	return e == ERR_OK ? cmd_connect(c) : e;
 }
 
 void

@@ -19,6 +19,7 @@ int replay_verb(int argc, char **argv);	 /* plan|run SYSTEM/MAPPING */
 int console_verb(int argc, char **argv); /* print a sign-in link */
 int system_verb(int argc, char **argv);	 /* list, live, pause, resume */
 int check_verb(int argc, char **argv);	 /* vayla.yaml and its packs */
+int backup_verb(int argc, char **argv);	 /* copy DATA while all runs */
 
 /* Options every such verb has. */
 struct cmd {
@@ -47,6 +48,7 @@ const char *cmd_config_file(const struct cmd *c);
 
 /* Loads the configuration alone; faults go to stderr. */
 enum err cmd_config(struct cmd *c) MUST_CHECK;
+enum err cmd_connect(struct cmd *c) MUST_CHECK; /* after cmd_config() */
 /* Loads the configuration and connects. */
 enum err cmd_open(struct cmd *c) MUST_CHECK;
 void cmd_close(struct cmd *c); /* safe on a zeroed struct */

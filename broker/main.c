@@ -30,6 +30,7 @@ static const struct {
     {"tail", tail_verb, "the last events, and those that come (-f)"},
     {"inbox", inbox_verb, "what needs a person: list, answer, retry, skip"},
     {"replay", replay_verb, "map again what was mapped: plan, run"},
+    {"backup", backup_verb, "copy the journal while all runs"},
     {"verify", verify_verb, "are journal and index whole? (broker stopped)"},
     {"system", system_verb, "who is sent to: list, live, pause, resume"},
     {"console", console_verb, "a link to sign in to the console"},

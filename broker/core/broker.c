@@ -115,6 +115,12 @@ open_journal(struct broker *b)
 		e = index_open(&c->index, c->cfg->data, c->log);
 	if (e == ERR_OK)
 		e = data_path(c, "keys", &path);
+	if (e == ERR_OK && log_next(c->log) > 1 &&
+	    access(buf_cstr(&path), F_OK) != 0)
+		e = err_note(ERR_NOTFOUND,
+		    "%s is missing: the journal beside it is sealed under its "
+		    "keys; restore it from its own backup",
+		    buf_cstr(&path));
 	if (e == ERR_OK)
 		e = keys_open(&c->keys, buf_cstr(&path));
 	if (e == ERR_OK) {

@@ -1,7 +1,7 @@
 /*
  * log_own - what the files of the log share: the form of segments and frames
  * (JOURNAL.md, "Segments"), a window over a segment's bytes, and struct log.
- * For broker/core/log*.c and their tests only.
+ * For broker/core/log*.c, backup.c and their tests only.
  *
  * To change the format: a new number in SEG_VERSION, a branch where the head is
  * read, and a journal of the old form under tests/ that must still open.

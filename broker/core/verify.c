@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "broker/base/opt.h"
+#include "broker/core/backup.h"
 #include "broker/core/index.h"
 #include "broker/core/keys.h"
 #include "broker/core/verbs.h"
@@ -26,6 +27,20 @@ found(enum err e)
 	return e == ERR_OK || e == ERR_CORRUPT;
 }
 
+/* A copy must reach as far as the backup said. */
+static enum err
+check_backup(const char *dir, struct buf *report)
+{
+	struct log *l;
+	enum err e = log_open_read(&l, dir);
+
+	if (e != ERR_OK)
+		return e;
+	e = backup_verify(dir, log_next(l), report);
+	log_close(l);
+	return e;
+}
+
 static int
 verify_data(const char *dir)
 {
@@ -37,6 +52,8 @@ verify_data(const char *dir)
 	buf_init(&report, REPORT_MAX);
 	e = log = log_verify(dir, &report, &records);
 	/* Without a whole journal there is nothing to compare with. */
+	if (log == ERR_OK)
+		e = log = check_backup(dir, &report);
 	if (log == ERR_OK)
 		e = index = index_verify(dir, &report);
 	if (report.n > 0)
