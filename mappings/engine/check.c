@@ -352,7 +352,8 @@ step_type(struct lang *l, const struct expr *x, const struct type *t,
 	const char *near;
 
 	if (t->kind == K_ANY)
-		return type_absent(l, &type_any, worse(MAYBE, t->absent));
+		return type_absent(
+		    l, type_inside(l, t), worse(MAYBE, t->absent));
 	if (s->index > 0) {
 		if (t->kind != K_LIST) {
 			lang_fault_at(l, x->src, s->at,
@@ -376,7 +377,8 @@ step_type(struct lang *l, const struct expr *x, const struct type *t,
 		return NULL;
 	}
 	if (t->shape == NULL)
-		return type_absent(l, &type_any, worse(MAYBE, t->absent));
+		return type_absent(
+		    l, type_inside(l, t), worse(MAYBE, t->absent));
 	to = shape_find(t->shape, s->name);
 	if (to == NULL) {
 		near = shape_nearest(l, t->shape, s->name);
@@ -755,6 +757,7 @@ check_loops(struct lang *l, struct loop *lp)
 			ok = false;
 		} else {
 			t = lp->list->type;
+			item = type_inside(l, t);
 			if (t->kind == K_LIST && t->item != NULL) {
 				item = t->item;
 			} else if (t->kind != K_LIST && t->kind != K_ANY) {

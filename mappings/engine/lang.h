@@ -456,6 +456,9 @@ const struct type *type_of_map(
 const struct type *type_list(struct lang *l, const struct type *item);
 const struct type *type_absent(
     struct lang *l, const struct type *t, enum absence a);
+/* Any value that stands within one of unknown type: where "" means absent it
+ * does so there too. */
+const struct type *type_inside(struct lang *l, const struct type *t);
 /* What may be either. */
 const struct type *type_either(
     struct lang *l, const struct type *a, const struct type *b);

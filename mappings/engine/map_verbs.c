@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/base/config.h"
@@ -18,6 +19,7 @@
 #include "mappings/engine/maptest.h"
 #include "mappings/engine/sweep.h"
 #include "mappings/engine/verbs.h"
+#include "mappings/engine/vocab_doc.h"
 
 static int
 usage(void)
@@ -55,6 +57,19 @@ each_of_pack(const char *dir, each_file *f, void *self)
 	dir_free(names);
 }
 
+/* A mapping, or a pack's folder; the pages beside the packs are passed over, so
+ * that a shell's list of all of them may be given. */
+static void
+each_named(const char *path, each_file *f, void *self)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		each_of_pack(path, f, self);
+	else if (!ends(path, ".md"))
+		f(path, self);
+}
+
 /* Those named; without any, all of the packs folder. */
 static enum err
 each_mapping(int n, char **files, each_file *f, void *self)
@@ -64,7 +79,7 @@ each_mapping(int n, char **files, each_file *f, void *self)
 	enum err e;
 
 	for (int i = 0; i < n; i++)
-		f(files[i], self);
+		each_named(files[i], f, self);
 	if (n > 0)
 		return ERR_OK;
 	if (!config_packs(packs, sizeof(packs)))
@@ -113,7 +128,7 @@ check(int argc, char **argv)
 {
 	static const struct opt opts[] = {{.name = NULL}};
 	static const struct command command = {
-	    .usage = "vayla map check [FILE...]",
+	    .usage = "vayla map check [FILE or FOLDER...]",
 	    .help = "Loads mappings and says everything that is wrong with "
 		    "them: file, line, column, and the nearest name that "
 		    "exists. Without FILE, every mapping of the packs folder.",
@@ -140,11 +155,73 @@ check(int argc, char **argv)
 
 /* ---- test ---- */
 
+#define SWEPT_PACKS 256
+
+/* What the sweep found in one pack: its folder's name. */
+struct swept_pack {
+	char name[80];
+	struct sweep s;
+};
+
 struct tested {
 	struct maptest count;
-	struct sweep swept;
+	size_t packs_n;
+	struct swept_pack packs[SWEPT_PACKS];
 	bool verbose, broken, sweep;
 };
+
+/* The row of the pack whose folder the file stands in. */
+static struct sweep *
+swept_of(struct tested *t, const char *path)
+{
+	char full[PATH_MAX], *end;
+	const char *name = "?";
+
+	if (realpath(path, full) != NULL &&
+	    (end = strrchr(full, '/')) != NULL) {
+		*end = '\0';
+		end = strrchr(full, '/');
+		name = end != NULL ? end + 1 : full;
+	}
+	for (size_t i = 0; i < t->packs_n; i++)
+		if (strncmp(t->packs[i].name, name, 79) == 0)
+			return &t->packs[i].s;
+	if (t->packs_n < SWEPT_PACKS)
+		t->packs_n++;
+	snprintf(t->packs[t->packs_n - 1].name, 80, "%.79s", name);
+	return &t->packs[t->packs_n - 1].s;
+}
+
+static void
+swept_row(const char *name, const struct sweep *s)
+{
+	printf("%-16s %7zu %7zu %8zu %8zu %10zu %6zu\n", name, s->tried,
+	    s->refused, s->optional, s->defaulted, s->irrelevant, s->failed);
+}
+
+/* The table, and how many were silent in all. */
+static size_t
+swept_table(const struct tested *t)
+{
+	struct sweep all = {0};
+
+	printf("%-16s %7s %7s %8s %8s %10s %6s\n", "sweep", "changes",
+	    "refused", "optional", "default", "irrelevant", "silent");
+	for (size_t i = 0; i < t->packs_n; i++) {
+		const struct sweep *s = &t->packs[i].s;
+
+		swept_row(t->packs[i].name, s);
+		all.tried += s->tried;
+		all.refused += s->refused;
+		all.optional += s->optional;
+		all.defaulted += s->defaulted;
+		all.irrelevant += s->irrelevant;
+		all.failed += s->failed;
+	}
+	if (t->packs_n > 1)
+		swept_row("all", &all);
+	return all.failed;
+}
 
 static void
 test_file(const char *path, void *self)
@@ -156,15 +233,16 @@ test_file(const char *path, void *self)
 		t->broken = true;
 	else if (t->count.untested > untested)
 		printf("%s: has no tests\n", path);
-	else if (t->sweep &&
-		 sweep_file(path, t->verbose, stdout, &t->swept) != ERR_OK)
+	else if (t->sweep && sweep_file(path, t->verbose, stdout,
+				 swept_of(t, path)) != ERR_OK)
 		t->broken = true;
 }
 
 static int
 test(int argc, char **argv)
 {
-	struct tested t = {.verbose = false};
+	static struct tested t; /* large; one verb a process */
+	size_t silent = 0;
 	const struct opt opts[] = {
 	    {.name = "verbose",
 		.letter = 'v',
@@ -179,7 +257,8 @@ test(int argc, char **argv)
 			"optional, or take a default that a test takes",
 		.flag = &t.sweep},
 	    {.name = NULL}};
-	const struct command command = {.usage = "vayla map test [FILE...]",
+	const struct command command = {
+	    .usage = "vayla map test [FILE or FOLDER...]",
 	    .help = "Runs the tests that stand in mappings. What differs is "
 		    "printed field by field, with the place of the expression. "
 		    "Without FILE, every mapping of the packs folder.",
@@ -204,15 +283,11 @@ test(int argc, char **argv)
 			? " (-v names the others)"
 			: "");
 	if (t.sweep)
-		printf("swept %zu: %zu refused, %zu optional, %zu by a tested "
-		       "default, %zu irrelevant, %zu silent\n",
-		    t.swept.tried, t.swept.refused, t.swept.optional,
-		    t.swept.defaulted, t.swept.irrelevant, t.swept.failed);
+		silent = swept_table(&t);
 	printf("%zu passed, %zu failed\n", t.count.passed,
-	    t.count.failed + t.swept.failed);
-	return t.count.failed > 0 || t.swept.failed > 0 || t.broken
-		   ? EXIT_FAILED
-		   : EXIT_OK;
+	    t.count.failed + silent);
+	return t.count.failed > 0 || silent > 0 || t.broken ? EXIT_FAILED
+							    : EXIT_OK;
 }
 
 /* ---- run ---- */
@@ -390,6 +465,51 @@ format(int argc, char **argv)
 	return e == ERR_OK ? EXIT_OK : EXIT_FAILED;
 }
 
+/* ---- vocabulary ---- */
+
+static int
+vocabulary(int argc, char **argv)
+{
+	static const struct opt opts[] = {{.name = NULL}};
+	static const struct command command = {.usage = "vayla map vocabulary",
+	    .help = "Prints the canonical vocabulary as a page (Markdown): "
+		    "each type with its fields, from the schemas in "
+		    "canonical/ of the packs folder.",
+	    .opts = opts};
+	const struct vocabulary *v;
+	char packs[PATH_MAX];
+	struct faults f;
+	struct arena a;
+	struct buf out;
+	bool done;
+	int n;
+	enum err e;
+
+	if (opt_parse(&command, argc, argv, &n, &done) != ERR_OK)
+		return usage();
+	if (done)
+		return EXIT_OK;
+	faults_init(&f);
+	arena_init(&a, 64 * 1024 * 1024);
+	buf_init(&out, 4 * 1024 * 1024);
+	e = config_packs(packs, sizeof(packs))
+		? vocabulary_load(packs, &a, &f, &v)
+		: err_note(ERR_NOTFOUND,
+		      "no packs found; name their folder in VAYLA_PACKS");
+	if (e == ERR_OK)
+		e = vocab_doc(v, &out);
+	if (e == ERR_OK)
+		e = fd_write(1, buf_all(&out));
+	if (f.text.n > 0)
+		fwrite(f.text.p, 1, f.text.n, stderr);
+	if (e != ERR_OK)
+		fprintf(stderr, "vayla map vocabulary: %s\n", err_last());
+	faults_fini(&f);
+	arena_fini(&a);
+	buf_fini(&out);
+	return e == ERR_OK ? EXIT_OK : EXIT_FAILED;
+}
+
 int
 map_verb(int argc, char **argv)
 {
@@ -403,6 +523,7 @@ map_verb(int argc, char **argv)
 	    {"run", run, "one event through a mapping"},
 	    {"format", format, "the form of the file as a JSON Schema"},
 	    {"learn", learn, "a first draft of a schema, from samples"},
+	    {"vocabulary", vocabulary, "the canonical types, as a page"},
 	    {"explain", explain, "where each field of the outcome came from"},
 	};
 	bool help = argc >= 2 && (strcmp(argv[1], "--help") == 0 ||
@@ -415,7 +536,7 @@ map_verb(int argc, char **argv)
 		fprintf(stderr, "vayla map: there is no verb %s\n", argv[1]);
 	fprintf(help ? stdout : stderr, "usage: vayla map VERB ...\n\n");
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		fprintf(help ? stdout : stderr, "  %-8s %s\n", verbs[i].name,
+		fprintf(help ? stdout : stderr, "  %-10s %s\n", verbs[i].name,
 		    verbs[i].help);
 	return help ? EXIT_OK : EXIT_USAGE;
 }

@@ -117,6 +117,19 @@ type_absent(struct lang *l, const struct type *t, enum absence a)
 }
 
 const struct type *
+type_inside(struct lang *l, const struct type *t)
+{
+	struct type *any;
+
+	if (!t->blank)
+		return &type_any;
+	any = lang_alloc(l, sizeof(*any));
+	*any = type_any;
+	any->blank = true;
+	return any;
+}
+
+const struct type *
 shape_find(const struct shape *s, struct slice name)
 {
 	size_t i;
