@@ -145,7 +145,10 @@ answer(struct inbox *in, char **words)
 		return err_note(
 		    ERR_USAGE, "%s is not SYSTEM/MAPPING", words[0]);
 	buf_init(&row, 16 * 1024);
-	put_row(&row, words[3]);
+	if (strcmp(words[1], "ref") == 0)
+		mp_put_cstr(&row, words[3]); /* a subject may have a comma */
+	else
+		put_row(&row, words[3]);
 	a.system = slice_of(name, (size_t)(slash - name));
 	a.map = slice_str(slash + 1);
 	a.table = slice_str(words[1]);

@@ -429,13 +429,47 @@ apply_replay(struct daemon *d, const struct action *a)
 	return route_again(&d->router, rt, a->seq);
 }
 
+/* Whose a ref is: no mapping's table has it, and whoever asked goes on. */
 static enum err
-apply_answer(struct daemon *d, const struct action *a)
+apply_name(struct daemon *d, struct action *a)
+{
+	struct mp_in in = mp_in(a->row);
+	struct slice subject;
+	struct buf row;
+	uint32_t slot;
+	struct mp m;
+
+	if (mp_next(&in, &m) != ERR_OK || m.type != MP_STR)
+		return err_note(ERR_TYPE,
+		    "the answer is a subject, such as order:%.*s/1042",
+		    SLICE_ARG(a->system));
+	subject = m.bytes;
+	if (index_slot(d->core.index, subject, &slot) != ERR_OK) {
+		enum err e = check_scope(d, a->system, subject);
+
+		if (e != ERR_OK)
+			return e;
+		subject = scoped(d, a->system, subject);
+	}
+	buf_init(&row, EVENT_TEXT + 8);
+	mp_put_str(&row, subject);
+	a->row = batch_keep(&d->batch, buf_all(&row));
+	buf_fini(&row);
+	batch_action(&d->batch, a);
+	batch_name(&d->batch, a->key, subject);
+	holds_asked(&d->holds);
+	return ERR_OK;
+}
+
+static enum err
+apply_answer(struct daemon *d, struct action *a)
 {
 	char sub[HOLD_SUB];
 	enum err e;
 	int n;
 
+	if (slice_eq(a->table, INDEX_NAMES))
+		return apply_name(d, a);
 	e = rules_answer(&d->rules, a);
 	if (e != ERR_OK)
 		return e;

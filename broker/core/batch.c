@@ -9,8 +9,9 @@
 
 /* A name that this turn gave to a subject, or a slot it took for one. */
 struct note {
-	struct slice key, subject;
+	struct slice key, subject; /* a ref's subject is empty: it has none */
 	uint32_t slot;
+	bool decided; /* by a person, in this turn */
 };
 
 void
@@ -249,26 +250,84 @@ batch_slot(struct batch *b, struct slice subject, uint32_t *slot)
 	return ERR_OK;
 }
 
+/* What the turn knows of a ref; the index is asked once. */
+static enum err
+ref_note(struct batch *b, struct slice ref, struct note **out)
+{
+	struct slice subject = SLICE_EMPTY;
+	enum err e;
+
+	*out = note_find(&b->refs, ref);
+	if (*out != NULL)
+		return ERR_OK;
+	e = index_ref(b->core->index, ref, &b->arena, &subject);
+	if (e != ERR_OK && e != ERR_NOTFOUND)
+		return e;
+	*out = note_add(b, &b->refs, ref);
+	(*out)->subject = subject;
+	return ERR_OK;
+}
+
 enum err
 batch_ref(
     struct batch *b, struct slice ref, struct arena *a, struct slice *subject)
 {
-	const struct note *n = note_find(&b->refs, ref);
+	struct note *n;
+	enum err e = ref_note(b, ref, &n);
 
-	if (n == NULL)
-		return index_ref(b->core->index, ref, a, subject);
+	if (e != ERR_OK)
+		return e;
+	if (n->subject.n == 0)
+		return err_note(
+		    ERR_NOTFOUND, "nothing is named %.*s", SLICE_ARG(ref));
 	return arena_copy(a, n->subject, subject);
 }
 
 /* The first subject that claims a ref keeps it. */
-static void
+static enum err
 refs_add(struct batch *b, const struct event *e, struct slice subject)
 {
-	struct slice other;
+	struct note *n;
+	enum err err = ERR_OK;
 
-	for (size_t i = 0; i < e->refs_n; i++)
-		if (batch_ref(b, e->refs[i], &b->arena, &other) != ERR_OK)
-			note_add(b, &b->refs, e->refs[i])->subject = subject;
+	for (size_t i = 0; err == ERR_OK && i < e->refs_n; i++) {
+		err = ref_note(b, e->refs[i], &n);
+		if (err == ERR_OK && n->subject.n == 0)
+			n->subject = subject;
+	}
+	return err;
+}
+
+enum err
+batch_claim(struct batch *b, struct slice ref, struct slice subject,
+    struct slice *whose, bool *decided)
+{
+	struct note *n;
+	enum err e = ref_note(b, ref, &n);
+
+	if (e != ERR_OK)
+		return e;
+	*decided = false;
+	*whose = n->subject.n > 0 ? n->subject : subject;
+	if (slice_eq(*whose, subject))
+		return ERR_OK;
+	*decided = n->decided;
+	if (!*decided) {
+		e = index_named(b->core->index, ref, &b->arena, &n->subject);
+		*decided = e == ERR_OK;
+	}
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+void
+batch_name(struct batch *b, struct slice ref, struct slice subject)
+{
+	struct note *n = note_find(&b->refs, ref);
+
+	if (n == NULL)
+		n = note_add(b, &b->refs, ref);
+	n->subject = batch_keep(b, subject);
+	n->decided = true;
 }
 
 static void
@@ -311,6 +370,15 @@ fact_new(struct batch *b, const struct event *e)
 	f->target = batch_keep(b, e->target);
 	f->traceparent = batch_keep(b, e->traceparent);
 	f->again = batch_keep(b, e->again);
+	f->refs_n = e->refs_n;
+	if (e->refs_n > 0) {
+		struct slice *refs =
+		    must(arena_alloc(&b->arena, e->refs_n * sizeof(*refs)));
+
+		for (size_t i = 0; i < e->refs_n; i++)
+			refs[i] = batch_keep(b, e->refs[i]);
+		f->refs = refs;
+	}
 	f->cause = e->causationid;
 	f->root = e->correlationid;
 	f->answer_to = e->answer_to;
@@ -358,7 +426,7 @@ batch_event(struct batch *b, struct event *e, uint64_t prev, struct fact **out)
 	if (err == ERR_OK) {
 		add(b, REC_EVENT, buf_all(&b->scratch));
 		fact_add(b, f);
-		refs_add(b, e, f->subject);
+		err = refs_add(b, e, f->subject);
 	}
 	sealer_reset(sealer);
 	e->digest = slice_of(f->digest, 32);

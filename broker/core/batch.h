@@ -28,6 +28,8 @@ struct fact {
 	struct slice source, id, type, subject;
 	struct slice data; /* unsealed */
 	struct slice map, target, traceparent, again;
+	const struct slice *refs;
+	size_t refs_n;
 	struct slice head; /* the envelope, for $event */
 	uint64_t cause, root, answer_to;
 	int64_t time;
@@ -93,6 +95,12 @@ enum err batch_at(struct batch *b, struct slice type, struct slice subject,
 /* The subject that a ref names; ERR_NOTFOUND. */
 enum err batch_ref(struct batch *b, struct slice ref, struct arena *a,
     struct slice *subject) MUST_CHECK;
+/* Whose is a ref that `subject` claims? *whose is `subject` when it is free.
+ * *decided: a person said that it is another's. */
+enum err batch_claim(struct batch *b, struct slice ref, struct slice subject,
+    struct slice *whose, bool *decided) MUST_CHECK;
+/* A person said that the ref names this subject. */
+void batch_name(struct batch *b, struct slice ref, struct slice subject);
 /* The key slot of a subject, taken if it has none. */
 enum err batch_slot(
     struct batch *b, struct slice subject, uint32_t *slot) MUST_CHECK;

@@ -66,7 +66,57 @@ decide(struct router *r, const struct route *rt, const struct fact *input,
 	    SLICE_ARG(m->type), (unsigned long long)was->cause);
 }
 
-static void
+enum err
+emit_claims(struct router *r, struct slice subject, const struct slice *refs,
+    size_t n, struct settle *s, bool *asks)
+{
+	char text[EVENT_TEXT * 3 + 100];
+	struct slice whose;
+	bool decided;
+	enum err e;
+
+	*asks = false;
+	for (size_t i = 0; i < n && !*asks; i++) {
+		e = batch_claim(r->batch, refs[i], subject, &whose, &decided);
+		if (e != ERR_OK)
+			return e;
+		*asks = !decided && !slice_eq(whose, subject);
+		if (!*asks)
+			continue;
+		snprintf(text, sizeof(text),
+		    "%.*s is a name of %.*s, and %.*s claims it too; answer "
+		    "with the one that it names",
+		    SLICE_ARG(refs[i]), SLICE_ARG(whose), SLICE_ARG(subject));
+		s->verdict = SETTLE_ASK;
+		s->table = INDEX_NAMES;
+		s->key = batch_keep(r->batch, refs[i]);
+		s->text = batch_keep(r->batch, slice_str(text));
+	}
+	return ERR_OK;
+}
+
+/* The refs that may be its, in the order given. What a person gave to another
+ * is left out. */
+static enum err
+fill_refs(struct router *r, const struct emitted *m, struct event *e)
+{
+	struct slice whose;
+	bool decided;
+	enum err err;
+
+	e->refs_n = 0;
+	for (size_t i = 0; i < m->refs_n; i++) {
+		err = batch_claim(
+		    r->batch, m->refs[i], m->subject, &whose, &decided);
+		if (err != ERR_OK)
+			return err;
+		if (!decided)
+			e->refs[e->refs_n++] = m->refs[i];
+	}
+	return ERR_OK;
+}
+
+static enum err
 fill(struct router *r, const struct route *rt, const struct fact *input,
     const struct result *res, const struct emitted *m, char *map,
     struct event *e)
@@ -80,9 +130,6 @@ fill(struct router *r, const struct route *rt, const struct fact *input,
 	e->person = m->person;
 	e->traceparent = input->traceparent;
 	e->time = input->time;
-	e->refs_n = m->refs_n;
-	for (size_t i = 0; i < m->refs_n; i++)
-		e->refs[i] = m->refs[i];
 	e->causationid = input->seq;
 	e->correlationid = input->root != 0 ? input->root : input->seq;
 	e->map = slice_str(map);
@@ -92,6 +139,7 @@ fill(struct router *r, const struct route *rt, const struct fact *input,
 	e->reads_n = res->reads_n;
 	for (size_t i = 0; i < res->reads_n; i++)
 		e->reads[i] = res->reads[i];
+	return fill_refs(r, m, e);
 }
 
 /* Would this go back to the system that its chain began with? An answer to a
@@ -185,11 +233,20 @@ enum err
 emit_plan(struct router *r, const struct route *rt, struct fact *input,
     const struct result *res, struct fates *out)
 {
+	struct settle s;
 	struct plan p;
+	bool asks = false;
 	enum err e = bounds(r, rt, res);
 
+	settle_init(&s);
 	for (size_t i = 0; e == ERR_OK && i < res->n; i++) {
 		e = decide(r, rt, input, &res->events[i], &p);
+		if (e == ERR_OK && p.fate >= FATE_NEW)
+			e = emit_claims(r, res->events[i].subject,
+			    res->events[i].refs, res->events[i].refs_n, &s,
+			    &asks);
+		if (e == ERR_OK && asks)
+			e = err_note(ERR_ASK, "%.*s", SLICE_ARG(s.text));
 		if (e != ERR_OK)
 			break;
 		switch (p.fate) {
@@ -241,11 +298,18 @@ emit_all(struct router *r, const struct route *rt, struct fact *input,
 	    SLICE_ARG(rt->map->name), rt->map->version);
 	for (size_t i = 0; i < res->n; i++) {
 		err = decide(r, rt, input, &res->events[i], &plans[i]);
-		if (err == ERR_OK && plans[i].fate >= FATE_NEW) {
-			fill(r, rt, input, res, &res->events[i], map, &e);
-			err = event_check(&e);
-		}
 		if (err != ERR_OK)
+			return refuse(r, s, held);
+		if (plans[i].fate < FATE_NEW)
+			continue;
+		err = emit_claims(r, res->events[i].subject,
+		    res->events[i].refs, res->events[i].refs_n, s, held);
+		if (err != ERR_OK || *held)
+			return err;
+		err = fill(r, rt, input, res, &res->events[i], map, &e);
+		if (err != ERR_OK)
+			return err;
+		if (event_check(&e) != ERR_OK)
 			return refuse(r, s, held);
 	}
 	for (size_t i = 0; i < res->n; i++) {
@@ -255,8 +319,9 @@ emit_all(struct router *r, const struct route *rt, struct fact *input,
 					    "first stands");
 		if (plans[i].fate < FATE_NEW)
 			continue;
-		fill(r, rt, input, res, &res->events[i], map, &e);
-		err = add_one(r, rt, input, &e, &plans[i]);
+		err = fill(r, rt, input, res, &res->events[i], map, &e);
+		if (err == ERR_OK)
+			err = add_one(r, rt, input, &e, &plans[i]);
 		if (err != ERR_OK)
 			return err;
 	}

@@ -35,6 +35,12 @@ enum err emit_withdraw(struct router *r, const struct route *rt,
 void emit_asks(
     struct router *r, struct fact *f, const struct delivery_rule *rule);
 
+/* Is one of these refs the name of another subject, and nobody was asked whose
+ * it is? Then *asks, and `s` is the question (mappings/README.md, "refs"). */
+enum err emit_claims(struct router *r, struct slice subject,
+    const struct slice *refs, size_t n, struct settle *s,
+    bool *asks) MUST_CHECK;
+
 /* Did this mapping, in any version, make an event with such a `map`? */
 bool route_is_map(struct slice stored, const struct route *rt);
 

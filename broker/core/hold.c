@@ -196,6 +196,17 @@ holds_rerun(struct holds *h, struct slice sub)
 			hold_queue(h, l);
 }
 
+void
+holds_asked(struct holds *h)
+{
+	struct hold *l;
+	size_t at = 0;
+
+	while ((l = table_each(&h->lanes, &at)) != NULL)
+		if (l->state == OPEN_ASK)
+			hold_queue(h, l);
+}
+
 uint64_t
 hold_trouble(const struct settle *s)
 {

@@ -48,6 +48,8 @@ enum err holds_load(struct holds *h) MUST_CHECK;
 /* Every lane is to be evaluated anew: a new ruleset. Of one mapping only when
  * `sub` is not empty, and then only those that ask. */
 void holds_rerun(struct holds *h, struct slice sub);
+/* Those that ask, whatever it is: whose a ref is was said. */
+void holds_asked(struct holds *h);
 
 struct hold *hold_find(
     const struct holds *h, struct slice sub, struct slice subject);

@@ -16,6 +16,10 @@
 
 struct index;
 
+/* The table under which it is asked which subject a ref names. No mapping has
+ * one of this name, and an answer holds for all of them. */
+#define INDEX_NAMES SLICE_LIT("ref")
+
 /* dir holds index.db; it is rebuilt when missing, stale or of another version.
  */
 enum err index_open(
@@ -46,6 +50,10 @@ enum err index_at(struct index *ix, struct slice type, struct slice subject,
     uint64_t before, uint64_t *out, size_t max, size_t *n) MUST_CHECK;
 /* The subject a ref names; ERR_NOTFOUND. */
 enum err index_ref(struct index *ix, struct slice ref, struct arena *a,
+    struct slice *subject) MUST_CHECK;
+/* Only if a person said so (an answer under INDEX_NAMES): whatever claims the
+ * ref besides, it names this subject. ERR_NOTFOUND. */
+enum err index_named(struct index *ix, struct slice ref, struct arena *a,
     struct slice *subject) MUST_CHECK;
 /* The key slot of a subject; ERR_NOTFOUND when it has none yet. */
 enum err index_slot(

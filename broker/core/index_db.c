@@ -57,6 +57,11 @@ _Static_assert(OPEN_WAIT == 2, "item_wait names the state");
 #define ITEM_COLUMNS                                                 \
 	"sub, seq, subject, settle, state, attempt, due, wait_type," \
 	" wait_key, wait_by_ref"
+/* what a person said of the ref of this row */
+#define ASKED                                                   \
+	"SELECT row FROM answer WHERE system = '' AND map = ''" \
+	" AND tbl = 'ref' AND key = ref.head || ref.last"
+
 static const char *const texts[STMT_COUNT] = {
     [Q_FACT] = "SELECT seq FROM fact WHERE part = ? AND h = ?"
 	       " ORDER BY seq DESC",
@@ -85,9 +90,10 @@ static const char *const texts[STMT_COUNT] = {
     [Q_FIND_SUBJECT] = "SELECT 1 FROM at WHERE last = ? AND head = ? LIMIT 1",
     [Q_FIND_LAST] = "SELECT DISTINCT head, last FROM at WHERE last = ?"
 		    " LIMIT ?",
-    [Q_FIND_REF] = "SELECT subject FROM ref WHERE last = ? AND head = ?",
-    [Q_FIND_REF_LAST] = "SELECT DISTINCT subject FROM ref WHERE last = ?"
-			" LIMIT ?",
+    [Q_FIND_REF] = "SELECT ifnull((" ASKED "), subject) FROM ref"
+		   " WHERE last = ? AND head = ?",
+    [Q_FIND_REF_LAST] = "SELECT DISTINCT ifnull((" ASKED "), subject) FROM ref"
+			" WHERE last = ? LIMIT ?",
     [Q_TIMELINE] = "SELECT seq FROM at WHERE last = ?1 AND head = ?2 UNION"
 		   " SELECT b.seq FROM at a JOIN about b ON b.event = a.seq"
 		   " WHERE a.last = ?1 AND a.head = ?2 ORDER BY 1 LIMIT ?3",

@@ -505,7 +505,17 @@ fold_action(struct index *ix, const struct log_record *rec)
 	if (slice_is(a.act, "answer")) {
 		struct answer v = {
 		    a.system, a.map, a.table, a.key, a.row, NULL};
+		struct mp_in in = mp_in(a.row);
+		struct mp m;
 
+		if (slice_eq(a.table, INDEX_NAMES)) {
+			/* whose a name is holds for every mapping */
+			v.system = v.map = SLICE_EMPTY;
+			e = mp_next(&in, &m);
+			if (e != ERR_OK || m.type != MP_STR)
+				return ERR_TYPE;
+			v.row = m.bytes;
+		}
 		ix->settings = true;
 		return answer_set(ix, &v);
 	}

@@ -324,6 +324,32 @@ ref_row(
 	return e;
 }
 
+/* What a person said of it. Under mu. */
+static enum err
+name_answer(
+    struct index *ix, struct slice ref, struct arena *a, struct slice *subject)
+{
+	for (size_t i = 0; i < ix->answers_n; i++)
+		if (ix->answers[i].system.n == 0 &&
+		    slice_eq(ix->answers[i].key, ref))
+			return arena_copy(a, ix->answers[i].row, subject);
+	return ERR_NOTFOUND;
+}
+
+enum err
+index_named(
+    struct index *ix, struct slice ref, struct arena *a, struct slice *subject)
+{
+	enum err e;
+
+	pthread_mutex_lock(&ix->mu);
+	e = name_answer(ix, ref, a, subject);
+	pthread_mutex_unlock(&ix->mu);
+	return e == ERR_NOTFOUND ? err_note(e, "nobody was asked whose %.*s is",
+				       SLICE_ARG(ref))
+				 : e;
+}
+
 enum err
 index_ref(
     struct index *ix, struct slice ref, struct arena *a, struct slice *subject)
@@ -335,7 +361,9 @@ index_ref(
 	pthread_mutex_lock(&ix->mu);
 	tables[0] = ix->sealed;
 	tables[1] = ix->active;
-	e = ref_row(ix, ref, a, subject); /* the first claim wins */
+	e = name_answer(ix, ref, a, subject);
+	if (e == ERR_NOTFOUND) /* the first claim wins */
+		e = ref_row(ix, ref, a, subject);
 	for (int t = 0; t < 2 && e == ERR_NOTFOUND; t++) {
 		const struct memtable *m = tables[t];
 		uint32_t at = mt_find(m, h);
@@ -542,11 +570,16 @@ index_system_state(struct index *ix, struct slice system, struct arena *a,
 enum err
 index_answers(struct index *ix, struct buf *out)
 {
+	size_t mark = mp_open(out);
+	uint32_t n = 0;
+
 	pthread_mutex_lock(&ix->mu);
-	mp_put_array(out, (uint32_t)ix->answers_n);
 	for (size_t i = 0; i < ix->answers_n; i++) {
 		const struct answer *v = &ix->answers[i];
 
+		if (v->system.n == 0)
+			continue; /* of a name: no mapping's table */
+		n++;
 		mp_put_array(out, 5);
 		mp_put_str(out, v->system);
 		mp_put_str(out, v->map);
@@ -558,6 +591,7 @@ index_answers(struct index *ix, struct buf *out)
 			mp_put_nil(out);
 	}
 	pthread_mutex_unlock(&ix->mu);
+	mp_close_array(out, mark, n);
 	return buf_check(out);
 }
 

@@ -273,13 +273,15 @@ evaluate(struct router *r, const struct route *rt, struct slice sub,
 	s.sub = sub;
 	s.seq = f->seq;
 	*held = false;
-	if (f->withdrawn) {
+	e = emit_claims(r, f->subject, f->refs, f->refs_n, &s, held);
+	if (e != ERR_OK || *held) {
+		/* a name of its own is in doubt: so is what follows from it */
+	} else if (f->withdrawn) {
 		e = emit_withdraw(r, rt, f, NULL, NULL);
 	} else {
 		res = ruleset_eval(
 		    r->core->rules, rt, r->eval, f->head, f->data, &reader);
 		*held = trouble(r, res, &s);
-		e = ERR_OK;
 		if (!*held) {
 			remember_reads(r, rt, f, res);
 			e = emit_all(r, rt, f, res, &s, held);

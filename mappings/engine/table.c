@@ -226,6 +226,10 @@ table_load_all(struct lang *l, const struct yaml *y)
 		t->name = y->key->text;
 		t->at = y;
 		t->type = &type_text;
+		if (slice_is(t->name, "ref"))
+			fault(l->f, l->file, y->key,
+			    "`ref` is no name for a table: questions about "
+			    "names of subjects are asked under it");
 		if (!yaml_want(&at, y, YAML_MAP, "a table"))
 			continue;
 		(void)yaml_known(&at, y, words_table, "a table");
