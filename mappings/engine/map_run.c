@@ -3,6 +3,7 @@
  * that `run` and `test` see an event in the same way.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "broker/base/file.h"
@@ -19,7 +20,9 @@ struct running {
 	struct mapfile m;
 	struct faults f;
 	struct arena a;
-	struct yaml test; /* {settings, with, event} */
+	struct arena one;  /* of the event at hand */
+	struct yaml test;  /* {settings, with} */
+	struct yaml whole; /* the same and the event's envelope */
 };
 
 static enum err
@@ -41,10 +44,10 @@ read_stdin(struct buf *out)
 }
 
 static struct yaml *
-node_new(struct running *x, const char *key)
+node_new(struct arena *a, const char *key)
 {
-	struct yaml *y = arena_alloc(&x->a, sizeof(*y));
-	struct yaml *k = arena_alloc(&x->a, sizeof(*k));
+	struct yaml *y = arena_alloc(a, sizeof(*y));
+	struct yaml *k = arena_alloc(a, sizeof(*k));
 
 	if (y == NULL || k == NULL)
 		return NULL;
@@ -66,7 +69,7 @@ add(struct yaml *map, struct yaml *child)
 static enum err
 word_add(struct running *x, const char *key, const char *value)
 {
-	struct yaml *root, *y = node_new(x, key);
+	struct yaml *root, *y = node_new(&x->a, key);
 	enum err e;
 
 	if (value == NULL)
@@ -90,47 +93,55 @@ envelope_add(struct running *x, struct slice event)
 {
 	static const char *const keys[] = {
 	    "id", "source", "type", "subject", "time", NULL};
-	struct yaml *map = node_new(x, "event");
+	struct yaml *map = node_new(&x->one, "event");
 
 	if (map == NULL)
 		return err_note(ERR_NOMEM, "out of memory");
 	map->kind = YAML_MAP;
 	for (size_t i = 0; keys[i] != NULL; i++) {
-		struct yaml *y = node_new(x, keys[i]);
+		struct yaml *y = node_new(&x->one, keys[i]);
 		struct slice text;
 		char *kept;
 
 		if (!mp_get_str(event, keys[i], &text))
 			continue;
-		if (y == NULL || (kept = arena_strdup(&x->a, text)) == NULL)
+		if (y == NULL || (kept = arena_strdup(&x->one, text)) == NULL)
 			return err_note(ERR_NOMEM, "out of memory");
 		y->kind = YAML_SCALAR;
 		y->text = slice_of(kept, text.n);
 		add(map, y);
 	}
-	add(&x->test, map);
+	add(&x->whole, map);
 	return ERR_OK;
 }
 
 static enum err
-event_read(struct running *x, struct slice *data)
+input_read(const struct running *x, struct buf *text)
 {
-	struct buf text, mp;
+	enum err e = strcmp(x->r->event, "-") == 0
+			 ? read_stdin(text)
+			 : file_read(x->r->event, text);
+
+	return e == ERR_OK ? e : err_wrap(e, "%s", x->r->event);
+}
+
+/* One event's JSON: its data, and what it says of itself, if it does. */
+static enum err
+event_parse(struct running *x, struct slice json, struct slice *data)
+{
 	struct slice whole, kind;
+	struct buf mp;
 	enum err e;
 
-	buf_init(&text, MAPTEST_VALUE);
+	arena_reset(&x->one);
+	x->whole = x->test;
 	buf_init(&mp, MAPTEST_VALUE);
-	e = strcmp(x->r->event, "-") == 0 ? read_stdin(&text)
-					  : file_read(x->r->event, &text);
+	e = json_to_mp(json, &mp, NULL);
 	if (e == ERR_OK)
-		e = json_to_mp(buf_all(&text), &mp, NULL);
-	if (e == ERR_OK)
-		e = arena_copy(&x->a, buf_all(&mp), &whole);
-	buf_fini(&text);
+		e = arena_copy(&x->one, buf_all(&mp), &whole);
 	buf_fini(&mp);
 	if (e != ERR_OK)
-		return err_wrap(e, "%s", x->r->event);
+		return e;
 	*data = whole;
 	if (mp_get_str(whole, "specversion", &kind) &&
 	    mp_get_str(whole, "type", &kind) && mp_get(whole, "data", data))
@@ -214,27 +225,30 @@ resolve(void *self, struct slice written, struct buf *out)
 	    x->m.vocabulary, x->m.pack->name, x->m.pack->name, written, out);
 }
 
+static struct input
+input_of(const struct running *x, const struct given *g,
+    const struct scope *scope, const struct reader *reader)
+{
+	return (struct input){.event = g->event,
+	    .data = g->data,
+	    .settings = g->settings,
+	    .scope = scope,
+	    .reader = reader,
+	    .system = x->m.pack->name};
+}
+
 static int
-eval(struct running *x, const struct given *g)
+eval(struct running *x, struct eval *e, const struct given *g)
 {
 	struct given_reader self = {.given = g,
 	    .vocabulary = x->m.vocabulary,
 	    .system = x->m.pack->name};
 	const struct reader reader = {&self, given_read, given_subject_of};
 	const struct scope scope = {x, resolve};
-	const struct input in = {.event = g->event,
-	    .data = g->data,
-	    .settings = g->settings,
-	    .scope = &scope,
-	    .reader = &reader,
-	    .system = x->m.pack->name};
-	struct eval *e = eval_new();
+	const struct input in = input_of(x, g, &scope, &reader);
 	const struct result *out;
 	struct buf why;
-	int status;
 
-	if (e == NULL)
-		return EXIT_FAILED;
 	buf_init(&why, 16 * MAPTEST_VALUE);
 	if (x->r->explain)
 		eval_explain(e, &why,
@@ -247,49 +261,173 @@ eval(struct running *x, const struct given *g)
 	buf_fini(&why);
 	if (out->verdict == EVAL_SKIP)
 		fprintf(stderr, "skipped: it emits nothing for this event\n");
-	status = out->verdict == EVAL_OK || out->verdict == EVAL_SKIP
-		     ? x->r->explain ? EXIT_OK : print(x->r, out)
-		     : refused(out);
-	eval_free(e);
-	return status;
+	return out->verdict == EVAL_OK || out->verdict == EVAL_SKIP
+		   ? x->r->explain ? EXIT_OK : print(x->r, out)
+		   : refused(out);
+}
+
+/* ---- a line for each event, for programs ---- */
+
+static void
+word_put(struct buf *mp, const char *key, struct slice value)
+{
+	mp_put_cstr(mp, key);
+	mp_put_str(mp, value);
+}
+
+static void
+answer_put(struct buf *mp, const struct result *r)
+{
+	static const char *const names[] = {
+	    [EVAL_ERROR] = "error", [EVAL_ASK] = "ask", [EVAL_WAIT] = "wait"};
+
+	if (r->verdict == EVAL_OK) {
+		mp_put_map(mp, 2);
+		word_put(mp, "verdict", SLICE_LIT("ok"));
+		mp_put_cstr(mp, "events");
+		mp_put_array(mp, (uint32_t)r->n);
+		for (size_t i = 0; i < r->n; i++)
+			event_put(mp, &r->events[i]);
+		return;
+	}
+	if (r->verdict == EVAL_SKIP) {
+		mp_put_map(mp, 1);
+		word_put(mp, "verdict", SLICE_LIT("skip"));
+		return;
+	}
+	mp_put_map(mp, r->verdict == EVAL_ASK	 ? 7
+		       : r->verdict == EVAL_WAIT ? 6
+						 : 5);
+	word_put(mp, "verdict", slice_str(names[r->verdict]));
+	word_put(mp, "error", slice_str(err_name(r->err)));
+	word_put(mp, "path", r->path);
+	word_put(mp, "where", r->where);
+	word_put(mp, "text", r->text);
+	if (r->verdict == EVAL_ASK) {
+		word_put(mp, "table", r->table);
+		word_put(mp, "key", r->key);
+	} else if (r->verdict == EVAL_WAIT) {
+		mp_put_cstr(mp, "seconds");
+		mp_put_int(mp, r->wait_ns / INT64_C(1000000000));
+	}
+}
+
+/* What one line gives; a line that is no event is an error of its own. */
+static void
+line_eval(struct running *x, struct eval *e, struct slice json, struct buf *mp)
+{
+	struct yaml_at at = {x->r->mapping, &x->f};
+	struct result none = {
+	    .verdict = EVAL_ERROR, .path = SLICE_EMPTY, .where = SLICE_EMPTY};
+	struct given_reader self = {
+	    .vocabulary = x->m.vocabulary, .system = x->m.pack->name};
+	const struct reader reader = {&self, given_read, given_subject_of};
+	const struct scope scope = {x, resolve};
+	struct input in;
+	struct slice data;
+	struct given g;
+
+	none.err = event_parse(x, json, &data);
+	if (none.err == ERR_OK &&
+	    !given_of_data(&x->m, &at, &x->whole, data, &x->one, &g))
+		none.err = err_note(ERR_CONFIG, "the event has faults");
+	if (none.err != ERR_OK) {
+		none.text = slice_str(err_last());
+		answer_put(mp, &none);
+		return;
+	}
+	self.given = &g;
+	in = input_of(x, &g, &scope, &reader);
+	answer_put(mp, mapping_eval(e, x->m.map, &in));
 }
 
 static int
-run(struct running *x)
+lines(struct running *x, struct eval *e)
 {
-	struct yaml_at at = {x->r->mapping, &x->f};
-	struct slice data;
-	struct given g;
-	enum err e;
+	char *line = NULL;
+	size_t room = 0;
+	struct buf mp, out;
+	enum err err = ERR_OK;
+	ssize_t n;
 
-	e = mapfile_open(&x->m, x->r->mapping, &x->f);
+	buf_init(&mp, 2 * MAPTEST_VALUE);
+	buf_init(&out, 8 * MAPTEST_VALUE);
+	while (err == ERR_OK && (n = getline(&line, &room, stdin)) > 0) {
+		buf_reset(&mp);
+		buf_reset(&out);
+		line_eval(x, e, slice_of(line, (size_t)n), &mp);
+		err = buf_check(&mp);
+		if (err == ERR_OK)
+			err = mp_to_json(buf_all(&mp), JSON_COMPACT, &out);
+		buf_byte(&out, '\n');
+		if (err == ERR_OK && (err = buf_check(&out)) == ERR_OK &&
+		    fwrite(out.p, 1, out.n, stdout) != out.n)
+			err = err_errno(ERR_IO, "cannot write");
+	}
+	if (err != ERR_OK)
+		fprintf(stderr, "vayla map run: %s\n", err_last());
+	free(line);
+	buf_fini(&mp);
+	buf_fini(&out);
+	return err == ERR_OK ? EXIT_OK : EXIT_FAILED;
+}
+
+static enum err
+open_all(struct running *x)
+{
+	enum err e = mapfile_open(&x->m, x->r->mapping, &x->f);
+
 	if (e == ERR_OK)
 		e = word_add(x, "settings", x->r->settings);
 	if (e == ERR_OK)
 		e = word_add(x, "with", x->r->with);
-	if (e == ERR_OK)
-		e = event_read(x, &data);
-	if (e == ERR_OK &&
-	    !given_of_data(&x->m, &at, &x->test, data, &x->a, &g))
-		e = err_note(ERR_CONFIG, "the options have faults");
+	return e;
+}
+
+static int
+run(struct running *x, struct eval *e)
+{
+	struct yaml_at at = {x->r->mapping, &x->f};
+	enum err err = open_all(x);
+	struct slice data;
+	struct given g;
+	struct buf text;
+
+	if (err == ERR_OK && x->r->lines)
+		return lines(x, e);
+	buf_init(&text, MAPTEST_VALUE);
+	if (err == ERR_OK)
+		err = input_read(x, &text);
+	if (err == ERR_OK &&
+	    (err = event_parse(x, buf_all(&text), &data)) != ERR_OK)
+		err = err_wrap(err, "%s", x->r->event);
+	buf_fini(&text);
+	if (err == ERR_OK &&
+	    !given_of_data(&x->m, &at, &x->whole, data, &x->one, &g))
+		err = err_note(ERR_CONFIG, "the options have faults");
 	if (x->f.count > 0)
 		fwrite(x->f.text.p, 1, x->f.text.n, stderr);
-	else if (e != ERR_OK)
+	else if (err != ERR_OK)
 		fprintf(stderr, "vayla map run: %s\n", err_last());
-	return e == ERR_OK ? eval(x, &g) : EXIT_FAILED;
+	return err == ERR_OK ? eval(x, e, &g) : EXIT_FAILED;
 }
 
 int
 map_run(const struct map_run *r)
 {
 	struct running x = {.r = r};
-	int status;
+	struct eval *e = eval_new();
+	int status = EXIT_FAILED;
 
 	x.test.kind = YAML_MAP;
 	faults_init(&x.f);
 	arena_init(&x.a, RUN_MEMORY);
-	status = run(&x);
+	arena_init(&x.one, RUN_MEMORY);
+	if (e != NULL)
+		status = run(&x, e);
+	eval_free(e);
 	mapfile_close(&x.m);
+	arena_fini(&x.one);
 	arena_fini(&x.a);
 	faults_fini(&x.f);
 	return status;

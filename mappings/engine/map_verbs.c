@@ -314,6 +314,12 @@ run_as(int argc, char **argv, bool explain)
 		.help = "json: a line for each event (default); msgpack: a "
 			"list of them",
 		.text = &r.form},
+	    {.name = explain ? NULL : "lines",
+		.type = OPT_FLAG,
+		.help = "for programs: each line of stdin is an event, each "
+			"is answered by one line of JSON: {verdict: ok | skip "
+			"| error | ask | wait, events, error, path, text}",
+		.flag = &r.lines},
 	    {.name = NULL}};
 	const struct command command = {
 	    .usage = explain ? "vayla map explain FILE [EVENT.json]"

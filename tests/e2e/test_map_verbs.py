@@ -145,6 +145,22 @@ def test_run_refuses_on_stderr(packs, body, said):
     assert said in out.stderr
 
 
+def test_run_answers_line_by_line(packs):
+    file = packs / "kiosk" / "sale.map.yaml"
+    lines = [b'{"receipt": "7", "total": 79.90, "by": "visa"}', b'{"receipt": "8", "total": 1, "by": "gold"}',
+             b'{"receipt": "9", "by": "visa"}', b"{", b"[7]"]
+    out = vayla("map", "run", file, "--lines", stdin=b"\n".join(lines))
+    assert out.returncode == 0, out.stderr.decode()
+    sale, gold, none, broken, odd = map(json.loads, out.stdout.splitlines())
+    assert sale["verdict"] == "ok" and [e["type"] for e in sale["events"]] == ["payment.captured"]
+    assert b'"amount":79.90' in out.stdout
+    assert (gold["verdict"], gold["table"], gold["key"]) == ("ask", "how", "gold")
+    assert (none["verdict"], none["error"], none["path"]) == ("error", "MISSING", "payment.captured: amount")
+    assert none["where"].endswith("sale.map.yaml:10:15") and "total" in none["text"]
+    assert (broken["verdict"], broken["error"]) == ("error", "SYNTAX")
+    assert (odd["verdict"], odd["error"]) == ("error", "TYPE")
+
+
 def test_usage():
     assert vayla("map").returncode == 2
     assert vayla("map", "chekc").returncode == 2
