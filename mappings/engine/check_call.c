@@ -186,8 +186,15 @@ call_time(struct lang *l, struct expr *x)
 		return &type_time;
 	case K_TEXT:
 	case K_ANY:
-	case K_INT:
 		return &type_time;
+	case K_INT:
+	case K_DEC:
+		if (x->word >= 0)
+			return &type_time;
+		lang_fault(l, a,
+		    "a number is read as seconds or milliseconds: time(x, s) "
+		    "or time(x, ms)");
+		return NULL;
 	default:
 		lang_fault(l, a, "time() reads text or a number, not %s",
 		    type_name(a->type->kind));

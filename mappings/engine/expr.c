@@ -149,7 +149,9 @@ parse_text(struct lex *p, uint8_t quote, size_t at)
 	}
 	add_text(p, x, lit_at, lit, lit_n);
 	p->ended = p->i;
-	if (x->n == 0 || (x->n == 1 && x->args[0].x->op == X_CONST)) {
+	/* '{8.4}' is a text all the same */
+	if (x->n == 0 || (x->n == 1 && x->args[0].x->op == X_CONST &&
+			     x->args[0].x->value.tag == V_TEXT)) {
 		struct val v =
 		    x->n == 0 ? val_text(SLICE_EMPTY) : x->args[0].x->value;
 

@@ -26,48 +26,66 @@ character(const uint8_t *p, const uint8_t *end, size_t *len)
 	}
 }
 
+/* Small letters and how far above them their capitals are. */
+static const struct {
+	uint16_t from, to;
+	int16_t by;
+} shifts[] = {{'a', 'z', 32}, {0xe0, 0xf6, 32}, {0xf8, 0xfe, 32},
+    {0xff, 0xff, -121}, {0x259, 0x259, 202}, {0x3ac, 0x3ac, 38},
+    {0x3ad, 0x3af, 37}, {0x3b1, 0x3c1, 32}, {0x3c3, 0x3cb, 32},
+    {0x3cc, 0x3cc, 64}, {0x3cd, 0x3ce, 63}, {0x430, 0x44f, 32},
+    {0x450, 0x45f, 80}};
+
+/* Letters that stand in pairs, the capital first. */
+static const struct {
+	uint16_t from, to;
+} pairs[] = {{0x100, 0x12f}, {0x132, 0x137}, {0x139, 0x148}, {0x14a, 0x177},
+    {0x179, 0x17e}, {0x1a0, 0x1a5}, {0x1af, 0x1b0}, {0x1cd, 0x1dc},
+    {0x1de, 0x1ef}, {0x1f4, 0x1f5}, {0x1f8, 0x21f}, {0x222, 0x233},
+    {0x246, 0x24f}, {0x460, 0x481}, {0x48a, 0x4bf}, {0x4c1, 0x4ce},
+    {0x4d0, 0x52f}, {0x1e00, 0x1e95}, {0x1ea0, 0x1eff}};
+
+/* The pair that c is of: its capital; 0 when it is of none. */
+static uint32_t
+pair_of(uint32_t c)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
+		if (c >= pairs[i].from && c <= pairs[i].to)
+			return c - (c - pairs[i].from) % 2;
+	return 0;
+}
+
 static uint32_t
 to_upper(uint32_t c)
 {
-	if (c >= 'a' && c <= 'z')
-		return c - 32;
-	if (c >= 0xe0 && c <= 0xfe && c != 0xf7)
-		return c - 32;
-	if (c == 0xff)
-		return 0x178;
-	if ((c >= 0x100 && c <= 0x137) || (c >= 0x14a && c <= 0x177))
-		return c == 0x131 ? 'I' : c & ~1u;
-	if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17e))
-		return c % 2 == 0 ? c - 1 : c;
-	if (c >= 0x3b1 && c <= 0x3c9)
-		return c == 0x3c2 ? 0x3a3 : c - 32;
-	if (c >= 0x430 && c <= 0x44f)
-		return c - 32;
-	if (c >= 0x450 && c <= 0x45f)
-		return c - 80;
-	return c;
+	size_t i;
+
+	for (i = 0; i < sizeof(shifts) / sizeof(*shifts); i++)
+		if (c >= shifts[i].from && c <= shifts[i].to)
+			return (uint32_t)((int32_t)c - shifts[i].by);
+	if (c == 0x131 || c == 0x17f) /* without a dot; the long s */
+		return c == 0x131 ? 'I' : 'S';
+	if (c == 0x3c2) /* a sigma at a word's end */
+		return 0x3a3;
+	return pair_of(c) != 0 ? pair_of(c) : c;
 }
 
 static uint32_t
 to_lower(uint32_t c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c + 32;
-	if (c >= 0xc0 && c <= 0xde && c != 0xd7)
-		return c + 32;
-	if (c == 0x178)
-		return 0xff;
-	if ((c >= 0x100 && c <= 0x137) || (c >= 0x14a && c <= 0x177))
-		return c == 0x130 ? 'i' : c | 1;
-	if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17e))
-		return c % 2 == 1 ? c + 1 : c;
-	if (c >= 0x391 && c <= 0x3a9 && c != 0x3a2)
-		return c + 32;
-	if (c >= 0x410 && c <= 0x42f)
-		return c + 32;
-	if (c >= 0x400 && c <= 0x40f)
-		return c + 80;
-	return c;
+	int32_t low;
+	size_t i;
+
+	for (i = 0; i < sizeof(shifts) / sizeof(*shifts); i++) {
+		low = (int32_t)c + shifts[i].by;
+		if (low >= shifts[i].from && low <= shifts[i].to)
+			return (uint32_t)low;
+	}
+	if (c == 0x130 || c == 0x1e9e) /* I with a dot; the capital sharp s */
+		return c == 0x130 ? 'i' : 0xdf;
+	return pair_of(c) != 0 ? pair_of(c) + 1 : c;
 }
 
 static enum err

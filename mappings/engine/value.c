@@ -232,6 +232,23 @@ digits(
 	return ERR_OK;
 }
 
+/* A word that the source's schema has never seen: what it means, nobody has
+ * said, so nothing is made of it. */
+static enum err
+known_word(struct eval *e, const struct expr *x, const struct val *v,
+    const struct type *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->enum_n; i++)
+		if (slice_eq(t->enums[i], val_slice(*v)))
+			return ERR_OK;
+	return fail_at(e, x, ERR_TYPE,
+	    "'%.*s' is none of the values that the schema lists for it; add "
+	    "it there once it is known what it means",
+	    (int)(v->n < 60 ? v->n : 60), (const char *)v->p);
+}
+
 static enum err
 coerce(
     struct eval *e, const struct expr *x, const struct type *t, struct val *v)
@@ -250,13 +267,11 @@ coerce(
 	case K_NULL:
 		return ERR_OK;
 	case K_TEXT:
-		if (v->tag == V_TEXT)
-			return ERR_OK;
-		if (val_is_number(v))
-			return digits(e, x, v, v);
-		if (v->tag == V_TIME)
-			return digits(e, x, v, v);
-		return bad_type(e, x, v, t);
+		if (val_is_number(v) || v->tag == V_TIME)
+			TRY(digits(e, x, v, v));
+		if (v->tag != V_TEXT)
+			return bad_type(e, x, v, t);
+		return t->enum_n == 0 ? ERR_OK : known_word(e, x, v, t);
 	case K_DEC:
 		if (val_is_number(v))
 			return ERR_OK;
@@ -352,7 +367,7 @@ val_read(struct eval *e, const struct expr *x, const uint8_t *p, uint32_t n,
 
 	if ((c & 0xe0) == 0xa0) {
 		*out = (struct val){.tag = V_TEXT, .n = c & 31u, .p = p + 1};
-		if (t->kind == K_TEXT && c != 0xa0)
+		if (t->kind == K_TEXT && c != 0xa0 && t->enum_n == 0)
 			return ERR_OK;
 		if (t->kind == K_DEC && parse_simple(p + 1, c & 31u, out))
 			return ERR_OK;

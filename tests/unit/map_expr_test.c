@@ -10,6 +10,8 @@ T(scalars)
 	V("\"{id}/{n}/{b}/{at}/{day}\"",
 	    "\"7/12.50/true/2026-03-01T10:00:00Z/2026-03-31\"");
 	V("''", "\"\"");
+	V("trim('{8.40}')", "\"8.40\"");
+	V("'{true}'", "\"true\"");
 	V("trim(\"{s} {o ?? ''}\")", "\"text\"");
 	V("\"{trim(\\\"{s} \\\")}\"", "\"text\"");
 	V("s ?? 'it''s'", "\"text\"");
@@ -229,6 +231,21 @@ T(types)
 	V("lines[1].tags[2] ?? ''", "\"y\"");
 }
 
+/* A word that the schema's enum does not list fails when it is read, and only
+ * then. */
+T(unseen_words)
+{
+	const struct mapping *m = try_expr("if(b, st, 'x')");
+
+	CHECK(m != NULL);
+	try_run(m, "{\"b\":true,\"st\":\"lost\"}");
+	SAYS("'lost' is none of the values that the schema lists");
+	try_run(m, "{\"b\":true,\"st\":\"open\"}");
+	CHECK_STR(try_said, "{\"v\":\"open\"}");
+	try_run(m, "{\"b\":false,\"st\":\"lost\"}");
+	CHECK_STR(try_said, "{\"v\":\"x\"}");
+}
+
 T_MAIN(try_begin(); T_RUN(scalars) T_RUN(text_that_reads_as_code) T_RUN(grammar)
 	   T_RUN(depth) T_RUN(operators) T_RUN(decimals) T_RUN(absence)
-	       T_RUN(types) try_end())
+	       T_RUN(types) T_RUN(unseen_words) try_end())

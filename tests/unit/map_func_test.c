@@ -223,6 +223,9 @@ T(text)
 {
 	V("upper('äö-é ß ж')", "\"ÄÖ-É ß Ж\"");
 	V("lower('ÄÖ-É Ω')", "\"äö-é ω\"");
+	V("upper('ț ș ế ά ώ ү ſ')", "\"Ț Ș Ế Ά Ώ Ү S\"");
+	V("lower('ȚȘ ẞ ΌΣ Ԥ İ')", "\"țș ß όσ ԥ i\"");
+	V("upper('ßŉ') = lower('ßŉ')", "true");
 	V("trim(' \xc2\xa0 a b \\t')", "\"a b \\\\t\"");
 	V("trim('   ')", "\"\"");
 	V("replace('a-b-c', '-', '')", "\"abc\"");
@@ -257,6 +260,8 @@ T(times)
 	F("time(local, 'Europe/Helsinky')", "there is no zone");
 	V("time(1772359200, s)", "\"2026-03-01T10:00:00Z\"");
 	V("time(1772359200123, 'ms')", "\"2026-03-01T10:00:00.123Z\"");
+	V("time(1772359200.5, s)", "\"2026-03-01T10:00:00.500Z\"");
+	F("time(id)", "a number is read as seconds or milliseconds");
 	V("time('01.03.2026 12:00', 'dd.MM.yyyy HH:mm', 'Europe/Helsinki')",
 	    "\"2026-03-01T10:00:00Z\"");
 	R("time(s, 'dd.MM.yyyy', 'UTC')", "does not follow the pattern");
