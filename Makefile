@@ -16,7 +16,7 @@ endif
 V ?=
 Q := $(if $(V),,@)
 
-PKGS := libzmq libcurl yaml-0.1 sqlite3 libmicrohttpd libcrypto msgpack
+PKGS := libzmq libcurl yaml-0.1 sqlite3 libmicrohttpd libcrypto msgpack expat
 WARN := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla \
 	$(if $(WERROR),-Werror)

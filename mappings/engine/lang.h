@@ -349,11 +349,14 @@ struct join_read {
 	struct var *var;
 	const struct type *type;
 	const struct source *src;
+	const struct schema *unpack; /* its texts hold JSON; NULL: none do */
 };
 
 struct program {
 	const char *file;
 	const struct mapping *map;
+	/* For each of mapping.from, as join_read.unpack; NULL: for none. */
+	const struct schema **unpack;
 	size_t vars_n, vars_max;
 	struct var **vars;
 	struct var *in, *event, *settings, *request, *status;

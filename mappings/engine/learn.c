@@ -4,6 +4,7 @@
  * every value is a number with a point is a decimal, one of ISO times a time:
  * guesses that are right far more often than not, and marked for review.
  */
+#include "broker/base/json.h"
 #include "broker/base/mp.h"
 #include "broker/base/zone.h"
 #include "mappings/engine/learn.h"
@@ -29,6 +30,7 @@ struct field {
 	unsigned seen;
 	size_t there; /* how many maps had the key */
 	size_t nulls, blanks;
+	size_t json; /* texts that held JSON */
 	size_t maps; /* how many of its values were maps */
 	struct field *fields, *next;
 	struct field *item;
@@ -98,6 +100,27 @@ field_of(struct learn *l, struct field *map, struct slice name)
 	return *f;
 }
 
+static enum err see(
+    struct learn *l, struct field *f, struct mp_in *in, unsigned depth);
+
+/* A text that is a JSON object or list is seen as what it holds. */
+static bool
+see_json(struct learn *l, struct field *f, struct slice text, unsigned depth)
+{
+	struct mp_in in;
+	struct buf mp;
+	bool is;
+
+	if (text.p[0] != '{' && text.p[0] != '[')
+		return false;
+	buf_init(&mp, 16 * 1024 * 1024);
+	is = json_to_mp(text, &mp, NULL) == ERR_OK;
+	in = mp_in(buf_all(&mp));
+	is = is && see(l, f, &in, depth + 1) == ERR_OK;
+	buf_fini(&mp);
+	return is;
+}
+
 static enum err
 see(struct learn *l, struct field *f, struct mp_in *in, unsigned depth)
 {
@@ -130,6 +153,8 @@ see(struct learn *l, struct field *f, struct mp_in *in, unsigned depth)
 		if (m.bytes.n == 0) {
 			f->blanks++;
 			l->blanks = true;
+		} else if (see_json(l, f, m.bytes, depth)) {
+			f->json++;
 		} else {
 			f->seen |= text_kind(m.bytes);
 		}
@@ -170,6 +195,28 @@ see(struct learn *l, struct field *f, struct mp_in *in, unsigned depth)
 		f->seen |= SEEN_OTHER;
 		return ERR_OK;
 	}
+}
+
+/* An element of XML that sometimes has attributes and sometimes has none: its
+ * text is always the map's "$". */
+static void
+fold(struct field *f)
+{
+	unsigned texts = f->seen & ~(unsigned)(SEEN_MAP | SEEN_LIST);
+	struct field *k;
+
+	for (k = f->fields; k != NULL; k = k->next) {
+		fold(k);
+		if (slice_is(k->name, "$") && (f->seen & SEEN_MAP) != 0 &&
+		    f->json == 0) {
+			k->seen |= texts;
+			k->blanks += f->blanks;
+			f->blanks = 0;
+			f->seen &= ~texts;
+		}
+	}
+	if (f->item != NULL)
+		fold(f->item);
 }
 
 enum err
@@ -266,25 +313,55 @@ static void put_fields(
     struct buf *out, const struct field *f, unsigned depth, bool *local);
 
 static void
-put_word(struct buf *out, const char *key, const char *type, bool optional)
+put_word(struct buf *out, const char *key, const char *type, bool optional,
+    bool json)
 {
-	if (optional)
-		buf_printf(out, " {%s: %s, optional: true}\n", key, type);
-	else if (strcmp(key, "type") == 0)
+	if (!optional && !json && strcmp(key, "type") == 0)
 		buf_printf(out, " %s\n", type);
 	else
-		buf_printf(out, " {%s: %s}\n", key, type);
+		buf_printf(out, " {%s: %s%s%s}\n", key, type,
+		    optional ? ", optional: true" : "",
+		    json ? ", json: true" : "");
 }
 
 static void
 put_inner(struct buf *out, const char *key, const struct field *f,
-    unsigned depth, bool optional, bool *local)
+    unsigned depth, bool optional, bool json, bool *local)
 {
 	buf_byte(out, '\n');
 	if (optional)
 		buf_printf(out, "%*soptional: true\n", (int)depth * 2 + 2, "");
+	if (json)
+		buf_printf(out, "%*sjson: true\n", (int)depth * 2 + 2, "");
 	buf_printf(out, "%*s%s:\n", (int)depth * 2 + 2, "", key);
 	put_fields(out, f, depth + 2, local);
+}
+
+/* Lists within lists of one type, as EDIFACT has them; false: not so. */
+static bool
+put_nested(struct buf *out, const struct field *f, bool *local)
+{
+	const char *t = type_of(f, local);
+
+	if (t != NULL) {
+		buf_str(out, t);
+		return true;
+	}
+	if (f->seen != SEEN_LIST || f->item == NULL)
+		return false;
+	buf_str(out, "{list: ");
+	if (!put_nested(out, f->item, local))
+		return false;
+	buf_str(out, "}");
+	return true;
+}
+
+static bool
+id_name(struct slice n)
+{
+	return slice_is(n, "id") || slice_is(n, "ID") ||
+	       (n.n > 3 && memcmp(n.p + n.n - 3, "_id", 3) == 0) ||
+	       (n.n > 2 && memcmp(n.p + n.n - 2, "Id", 2) == 0);
 }
 
 /* What stands behind "name:", newline included. */
@@ -294,20 +371,31 @@ put_type(struct buf *out, const struct field *f, unsigned depth, bool optional,
 {
 	const struct field *i = f->item;
 	const char *t = type_of(f, local);
-	bool list = f->seen == SEEN_LIST;
+	bool list = f->seen == SEEN_LIST, json = f->json > 0;
+	struct buf nested;
 
-	if (t != NULL)
-		put_word(out, "type", t, optional);
-	else if (f->seen == SEEN_MAP && f->fields != NULL)
-		put_inner(out, "fields", f, depth, optional, local);
-	else if (list && i != NULL && i->seen == SEEN_MAP &&
-		 i->fields != NULL && i->nulls == 0)
-		put_inner(out, "items", i, depth, optional, local);
-	else if (list && i != NULL && i->nulls == 0 &&
-		 (t = type_of(i, local)) != NULL)
-		put_word(out, "list", t, optional);
+	/* an id is a name, whatever it is made of */
+	if (t != NULL && strcmp(t, "integer") == 0 && id_name(f->name))
+		t = "text";
+	if (t != NULL) {
+		put_word(out, "type", t, optional, json);
+		return;
+	}
+	if (f->seen == SEEN_MAP && f->fields != NULL) {
+		put_inner(out, "fields", f, depth, optional, json, local);
+		return;
+	}
+	if (list && i != NULL && i->seen == SEEN_MAP && i->fields != NULL &&
+	    i->nulls == 0) {
+		put_inner(out, "items", i, depth, optional, json, local);
+		return;
+	}
+	buf_init(&nested, 256);
+	if (list && i != NULL && i->nulls == 0 && put_nested(&nested, i, local))
+		put_word(out, "list", buf_cstr(&nested), optional, json);
 	else
-		put_word(out, list ? "list" : "type", "any", optional);
+		put_word(out, list ? "list" : "type", "any", optional, json);
+	buf_fini(&nested);
 }
 
 static void
@@ -332,7 +420,7 @@ put_fields(struct buf *out, const struct field *f, unsigned depth, bool *local)
 }
 
 enum err
-learn_write(const struct learn *l, struct slice type, struct buf *out)
+learn_write(struct learn *l, struct slice type, struct buf *out)
 {
 	struct buf fields;
 	bool local = false;
@@ -340,6 +428,7 @@ learn_write(const struct learn *l, struct slice type, struct buf *out)
 
 	if (l->samples == 0)
 		return err_note(ERR_MISSING, "no samples to learn from");
+	fold(&l->root);
 	buf_init(&fields, out->max);
 	put_fields(&fields, &l->root, 1, &local);
 	buf_printf(out,

@@ -18,6 +18,6 @@ enum err learn_add(struct learn *l, struct slice data) MUST_CHECK;
 
 /* The schema of `type` as YAML. */
 enum err learn_write(
-    const struct learn *l, struct slice type, struct buf *out) MUST_CHECK;
+    struct learn *l, struct slice type, struct buf *out) MUST_CHECK;
 
 #endif

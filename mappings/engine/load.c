@@ -157,6 +157,11 @@ load_from(struct lang *l, const struct yaml *y, struct mapping *m)
 		t = s != NULL ? type_of_map(l, &s->root,
 				    (const char *)lang_copy(l, s->type).p)
 			      : type_absent(l, &type_any, PRESENT);
+		if (s != NULL && s->json && l->p->unpack == NULL)
+			l->p->unpack = lang_alloc(
+			    l, (y->count + 1) * sizeof(*l->p->unpack));
+		if (s != NULL && s->json)
+			l->p->unpack[n] = s;
 		in = in == NULL ? t : type_either(l, in, t);
 		n++;
 	}
@@ -289,6 +294,7 @@ load_join(
 		   : type_absent(
 			 l, t, j->absent == JOIN_NONE ? OPTIONAL : PRESENT);
 	r->type = t;
+	r->unpack = s != NULL && s->json ? s : NULL;
 }
 
 /* Keys of joins see the input only, so names come in view afterwards. */

@@ -12,6 +12,7 @@
 #include "mappings/engine/map_run.h"
 #include "mappings/engine/maptest_inner.h"
 #include "mappings/engine/ruleset.h"
+#include "mappings/engine/source.h"
 
 #define RUN_MEMORY ((size_t)256 * 1024 * 1024)
 
@@ -125,10 +126,12 @@ input_read(const struct running *x, struct buf *text)
 	return e == ERR_OK ? e : err_wrap(e, "%s", x->r->event);
 }
 
-/* One event's JSON: its data, and what it says of itself, if it does. */
+/* One event as it was sent: its data, and what it says of itself, if it does.
+ */
 static enum err
-event_parse(struct running *x, struct slice json, struct slice *data)
+event_parse(struct running *x, struct slice text, struct slice *data)
 {
+	const struct schema *s = pack_schema(x->m.pack, x->m.map->from[0]);
 	struct slice whole, kind;
 	struct buf mp;
 	enum err e;
@@ -136,7 +139,7 @@ event_parse(struct running *x, struct slice json, struct slice *data)
 	arena_reset(&x->one);
 	x->whole = x->test;
 	buf_init(&mp, MAPTEST_VALUE);
-	e = json_to_mp(json, &mp, NULL);
+	e = source_to_mp(text, s != NULL ? &s->root : NULL, &mp);
 	if (e == ERR_OK)
 		e = arena_copy(&x->one, buf_all(&mp), &whole);
 	buf_fini(&mp);

@@ -17,6 +17,7 @@
 #include "mappings/engine/map_run.h"
 #include "mappings/engine/mapfile.h"
 #include "mappings/engine/maptest.h"
+#include "mappings/engine/source.h"
 #include "mappings/engine/sweep.h"
 #include "mappings/engine/verbs.h"
 #include "mappings/engine/vocab_doc.h"
@@ -284,6 +285,11 @@ test(int argc, char **argv)
 			: "");
 	if (t.sweep)
 		silent = swept_table(&t);
+	if (t.count.absent > 0)
+		printf(
+		    "%zu not run: their fixtures are not here; VAYLA_FIXTURES "
+		    "names the folder\n",
+		    t.count.absent);
 	printf("%zu passed, %zu failed\n", t.count.passed,
 	    t.count.failed + silent);
 	return t.count.failed > 0 || silent > 0 || t.broken ? EXIT_FAILED
@@ -383,7 +389,7 @@ learn_from(struct learn *l, const char *path, struct buf *mp)
 	buf_reset(mp);
 	e = file_read(path, &text);
 	if (e == ERR_OK)
-		e = json_to_mp(buf_all(&text), mp, NULL);
+		e = source_to_mp(buf_all(&text), NULL, mp);
 	if (e == ERR_OK)
 		e = learn_add(l, buf_all(mp));
 	buf_fini(&text);
@@ -395,10 +401,11 @@ learn(int argc, char **argv)
 {
 	static const struct opt opts[] = {{.name = NULL}};
 	static const struct command command = {
-	    .usage = "vayla map learn TYPE SAMPLE.json...",
+	    .usage = "vayla map learn TYPE SAMPLE...",
 	    .help =
 		"Writes a first draft of the schema of TYPE on stdout, from "
-		"samples: paths, types, what is not always there. Look at "
+		"samples (JSON, XML or EDIFACT): paths, types, what is not "
+		"always there, what repeats. Look at "
 		"each line before it goes to schema/TYPE.yaml.",
 	    .opts = opts,
 	    .min_args = 2,

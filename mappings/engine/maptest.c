@@ -655,7 +655,9 @@ tests_run(const struct mapfile *m, const char *path, bool verbose, FILE *out,
 	for (const struct yaml *y = tests != NULL ? tests->child : NULL;
 	     y != NULL; y = y->next) {
 		r->test = y;
-		if (test_one(r, verbose, out))
+		if (given_absent(y))
+			count->absent++;
+		else if (test_one(r, verbose, out))
 			count->passed++;
 		else
 			count->failed++;

@@ -13,10 +13,13 @@
  *         events: [{type, id, subject, refs, revision, data}, ..]
  *         error: PATH | asks: TABLE | waits: JOIN | skips: true
  *
- * A file's path starts at the pack's folder. `settings with subjects event at
- * set` may also stand within a given that has file: or data:. In a scenario
- * each input comes a second after the one before, the same bytes twice are one
- * input, and revisions are counted by the mapping's own `again`.
+ * A file's path starts at the pack's folder; `fixture: PATH` in its place is
+ * one of a real system, below VAYLA_FIXTURES: where that is not there the test
+ * is not run, and is counted so. Both may be JSON, XML or EDIFACT, file: also
+ * YAML. `settings with subjects event at set` may also stand within a given
+ * that has file: or data:. In a scenario each input comes a second after the
+ * one before, the same bytes twice are one input, and revisions are counted by
+ * the mapping's own `again`.
  *
  * Comparing: a map needs only the keys that are named (all of them with exact:
  * true), a list needs every item, {} fits anything; `absent` says that a field
@@ -35,6 +38,7 @@
 struct maptest {
 	size_t passed, failed;
 	size_t untested; /* mappings without any test */
+	size_t absent;	 /* tests whose fixture is not here */
 	/* Output fields, table rows and both ways of each `when`: how many the
 	 * tests reached, of how many. */
 	size_t reached, points;

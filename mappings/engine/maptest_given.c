@@ -7,13 +7,15 @@
  * each input of a scenario, an id from the data's hash.
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "broker/base/crypt.h"
 #include "broker/base/file.h"
-#include "broker/base/json.h"
 #include "mappings/engine/maptest_inner.h"
 #include "mappings/engine/mp_edit.h"
 #include "mappings/engine/ruleset.h"
+#include "mappings/engine/source.h"
 
 #define FIRST_TIME INT64_C(1772359200000000000) /* 2026-03-01T10:00:00Z */
 
@@ -55,44 +57,90 @@ ends(struct slice s, const char *with)
 	return s.n > n && memcmp(s.p + s.n - n, with, n) == 0;
 }
 
+/* What the mapping's input is like: its first type's fields, if known. */
+static const struct schema_field *
+input_root(const struct make *k)
+{
+	struct slice type = k->m->map->from[0];
+	const struct schema *s = pack_schema(k->m->pack, type);
+
+	if (s == NULL)
+		s = vocabulary_find(k->m->vocabulary, type);
+	return s != NULL ? &s->root : NULL;
+}
+
 static enum err
-sample(const char *path, struct arena *a, struct faults *f, struct buf *out)
+sample(const struct make *k, const char *path, struct buf *out)
 {
 	struct yaml *root;
 	struct buf text;
 	enum err e;
 
 	if (ends(slice_str(path), ".yaml")) {
-		if ((e = yaml_load(path, a, f, &root)) != ERR_OK)
+		if ((e = yaml_load(path, k->a, k->at.f, &root)) != ERR_OK)
 			return e;
 		return yaml_to_mp(root, out);
 	}
 	buf_init(&text, MAPTEST_VALUE);
 	e = file_read(path, &text);
 	if (e == ERR_OK &&
-	    (e = json_to_mp(buf_all(&text), out, NULL)) != ERR_OK)
+	    (e = source_to_mp(buf_all(&text), input_root(k), out)) != ERR_OK)
 		e = err_wrap(e, "%s", path);
 	buf_fini(&text);
 	return e;
+}
+
+const char *
+maptest_fixtures(void)
+{
+	const char *dir = getenv("VAYLA_FIXTURES");
+
+	return dir != NULL && dir[0] != '\0' ? dir : "../shared/fixtures";
+}
+
+bool
+given_absent(const struct yaml *test)
+{
+	const struct yaml *list = yaml_get(test, "scenario"), *y;
+	struct buf path;
+	bool absent = false;
+
+	y = list != NULL ? list->child : yaml_get(test, "given");
+	for (; y != NULL && !absent; y = list != NULL ? y->next : NULL) {
+		const struct yaml *f = yaml_get(y, "fixture");
+
+		if (f == NULL || f->kind != YAML_SCALAR)
+			continue;
+		buf_init(&path, 4096);
+		buf_printf(
+		    &path, "%s/%.*s", maptest_fixtures(), SLICE_ARG(f->text));
+		absent = access(buf_cstr(&path), R_OK) != 0;
+		buf_fini(&path);
+	}
+	return absent;
 }
 
 static bool
 from_file(const struct make *k, const struct yaml *file, struct buf *out)
 {
 	struct slice name = yaml_text(&k->at, file, "file");
+	bool fixture = slice_is(file->key->text, "fixture");
 	struct buf path;
 	enum err e;
 
 	if (name.n == 0 || name.p[0] == '/' ||
 	    memmem(name.p, name.n, "..", 2) != NULL) {
 		fault(k->at.f, k->at.file, file,
-		    "a sample's path starts at the pack's folder: "
-		    "samples/order.json");
+		    fixture ? "a fixture's path starts at the folder that "
+			      "VAYLA_FIXTURES names"
+			    : "a sample's path starts at the pack's folder: "
+			      "samples/order.json");
 		return false;
 	}
 	buf_init(&path, 4096);
-	buf_printf(&path, "%s/%.*s", k->m->pack->dir, SLICE_ARG(name));
-	e = sample(buf_cstr(&path), k->a, k->at.f, out);
+	buf_printf(&path, "%s/%.*s",
+	    fixture ? maptest_fixtures() : k->m->pack->dir, SLICE_ARG(name));
+	e = sample(k, buf_cstr(&path), out);
 	buf_fini(&path);
 	if (e != ERR_OK)
 		fault(k->at.f, k->at.file, file, "%s", err_last());
@@ -109,6 +157,8 @@ base_make(const struct make *k, struct slice *out)
 
 	if (k->described) {
 		file = yaml_get(k->y, "file");
+		if (file == NULL)
+			file = yaml_get(k->y, "fixture");
 		data = yaml_get(k->y, "data");
 	}
 	buf_init(&b, MAPTEST_VALUE);
@@ -303,12 +353,13 @@ given_make(const struct mapfile *m, const struct yaml_at *at,
     const struct yaml *test, const struct yaml *y, unsigned step,
     struct arena *a, struct given *out)
 {
-	static const char *const keys[] = {"file", "data", "at", "set", "with",
-	    "settings", "subjects", "event", NULL};
+	static const char *const keys[] = {"file", "fixture", "data", "at",
+	    "set", "with", "settings", "subjects", "event", NULL};
 	struct make k = {.m = m, .at = *at, .test = test, .y = y, .a = a};
 
 	*out = (struct given){.with = NULL};
 	k.described = yaml_get(y, "file") != NULL ||
+		      yaml_get(y, "fixture") != NULL ||
 		      yaml_get(y, "data") != NULL || (step > 0 && y == NULL);
 	if (k.described && y != NULL && !yaml_known(at, y, keys, "given"))
 		return false;

@@ -18,6 +18,12 @@ struct given {
 	const struct yaml *with, *subjects;
 };
 
+/* Files of real systems stand outside the pack: VAYLA_FIXTURES, or
+ * ../shared/fixtures. */
+const char *maptest_fixtures(void);
+/* Does the test name a fixture that is not there? */
+bool given_absent(const struct yaml *test);
+
 /* Build input number `step` (from 0) of the test `test`; `y` is the given
  * itself, NULL for none. False with faults at `at`. */
 bool given_make(const struct mapfile *m, const struct yaml_at *at,

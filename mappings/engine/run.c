@@ -113,6 +113,47 @@ key_text(struct eval *e, const struct expr *x, struct slice *out)
 	return ERR_OK;
 }
 
+/* ---- JSON within texts ---- */
+
+static enum err
+unpack(struct eval *e, const struct schema *s, struct slice *data)
+{
+	struct buf b;
+	enum err err;
+
+	if (s == NULL || data->n == 0)
+		return ERR_OK;
+	buf_init(&b, RUN_SCRATCH);
+	err = schema_unpack(s, *data, &b);
+	if (err == ERR_OK)
+		err = arena_copy(e->arena, buf_all(&b), data);
+	buf_fini(&b);
+	return err;
+}
+
+/* The input's data as its type's schema reads it. */
+static enum err
+input_data(struct eval *e, struct slice *data)
+{
+	const struct program *p = e->p;
+	struct slice type;
+	enum err err;
+
+	*data = e->in->data;
+	if (p->unpack == NULL)
+		return ERR_OK;
+	for (size_t i = 0; i < e->map->from_n; i++) {
+		if (e->map->from_n > 1 &&
+		    (!mp_get_str(e->in->event, "type", &type) ||
+			!slice_eq(type, e->map->from[i])))
+			continue;
+		err = unpack(e, p->unpack[i], data);
+		return err == ERR_OK ? err
+				     : fail_src(e, NULL, err, "%s", err_last());
+	}
+	return ERR_OK;
+}
+
 /* ---- joins ---- */
 
 static enum err
@@ -231,6 +272,8 @@ run_join(struct eval *e, const struct join *j, const struct join_read *r)
 		if (got[i].data.n == 0)
 			return fail_src(
 			    e, r->src, ERR_SYNTAX, "an event without data");
+		if ((err = unpack(e, r->unpack, &got[i].data)) != ERR_OK)
+			return fail_src(e, r->src, err, "%s", err_last());
 		list[i] = (struct val){.tag = V_RAW,
 		    .n = (uint32_t)got[i].data.n,
 		    .p = got[i].data.p};
@@ -564,10 +607,12 @@ static enum err
 run_all(struct eval *e, bool *go)
 {
 	const struct program *p = e->p;
+	struct slice data;
 	size_t i;
 
 	*go = true;
-	TRY(run_bind(e, NULL, p->in, raw(e->in->data)));
+	TRY(input_data(e, &data));
+	TRY(run_bind(e, NULL, p->in, raw(data)));
 	TRY(run_bind(e, NULL, p->event, raw(e->in->event)));
 	TRY(run_bind(e, NULL, p->settings, raw(e->in->settings)));
 	if (p->when_first)

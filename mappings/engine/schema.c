@@ -17,6 +17,7 @@ struct load {
 	struct arena *a;
 	bool blank; /* what fields inherit */
 	const struct zone *zone;
+	bool json; /* a field says json: true */
 	bool nomem;
 };
 
@@ -173,6 +174,26 @@ item_load(
 	return field_load(l, y, item);
 }
 
+/* What was described is what the list's items are. */
+static bool
+many_make(struct load *l, struct schema_field *out)
+{
+	struct schema_field *item = field_new(l, out->line);
+
+	if (item == NULL)
+		return false;
+	*item = *out;
+	item->name = item->title = SLICE_EMPTY;
+	item->optional = item->json = false;
+	item->next = NULL;
+	out->type = SCHEMA_LIST;
+	out->item = item;
+	out->fields = NULL;
+	out->enum_n = 0;
+	out->enums = NULL;
+	return true;
+}
+
 static bool
 type_load(struct load *l, const struct yaml *y, struct schema_field *out)
 {
@@ -191,9 +212,10 @@ static bool
 field_load(struct load *l, const struct yaml *y, struct schema_field *out)
 {
 	static const char *const keys[] = {"type", "fields", "items", "list",
-	    "personal", "optional", "enum", "title", "zone", "blank", NULL};
+	    "personal", "optional", "enum", "title", "zone", "blank", "many",
+	    "json", NULL};
 	const struct yaml *type, *fields, *items, *list;
-	bool was_blank = l->blank, fine;
+	bool was_blank = l->blank, fine, many = false;
 	const struct zone *was_zone = l->zone;
 
 	out->blank_absent = l->blank;
@@ -220,6 +242,13 @@ field_load(struct load *l, const struct yaml *y, struct schema_field *out)
 	}
 	yaml_flag(&l->at, yaml_get(y, "personal"), "personal", &out->personal);
 	yaml_flag(&l->at, yaml_get(y, "optional"), "optional", &out->optional);
+	yaml_flag(&l->at, yaml_get(y, "json"), "json", &out->json);
+	l->json = l->json || out->json;
+	yaml_flag(&l->at, yaml_get(y, "many"), "many", &many);
+	if (many && items != NULL)
+		fault(l->at.f, l->at.file, yaml_get(y, "many"),
+		    "items: is a list already; many stands beside type, fields "
+		    "or list");
 	out->title = keep(l, yaml_text(&l->at, yaml_get(y, "title"), "title"));
 	out->blank_absent = blank_load(l, yaml_get(y, "blank"), l->blank);
 	out->zone = zone_load(l, yaml_get(y, "zone"), l->zone);
@@ -238,7 +267,7 @@ field_load(struct load *l, const struct yaml *y, struct schema_field *out)
 	}
 	l->blank = was_blank;
 	l->zone = was_zone;
-	return fine;
+	return many && items == NULL ? many_make(l, out) && fine : fine;
 }
 
 /* "buyer.email" must lead to a text field of this schema. */
@@ -376,6 +405,12 @@ schema_load(const char *path, bool canonical, struct arena *a, struct faults *f,
 			    "a schema needs fields: what the event holds");
 		else if (fields_load(&l, y, &s->root.fields) && s->person.n > 0)
 			person_check(&l, yaml_get(root, "person"), s);
+		s->json = l.json;
+		if (l.json && !s->whole)
+			fault(f, l.at.file, root,
+			    "json: true stands in the schema of a native type "
+			    "that is sealed whole; an event that we make holds "
+			    "the fields themselves");
 	}
 	if (l.nomem)
 		return err_note(ERR_LIMIT, "%s: no room to load it", path);

@@ -21,12 +21,19 @@
  *       lines: {items: {id: text, quantity: decimal}}
  *       tags?: {list: text}
  *       meta_value?: any
+ *       Ntry?: {many: true, fields: {..}}     # XML, EDIFACT: any number of
+ * them payload: {json: true, fields: {..}}   # a text that holds JSON
  *
  * Types: text integer decimal bool time date any; `name?` is optional; text
  * takes a number's digits, decimal takes digits in a text, time takes ISO text
  * (with `zone` where it names none). A native event's whole body is personal
  * and sealed; of a canonical one the marked fields. `seal:` says otherwise: a
  * request such as a posting, which law demands be kept, says `seal: marked`.
+ *
+ * many: the field is a list of what is described; of a source that repeats an
+ * element instead of writing a list, one is a list too (xml.h, edifact.h).
+ * json: what a mapping reads there is what the text holds; the event keeps the
+ * text as it was sent. Native types only.
  */
 #ifndef VAYLA_ENGINE_SCHEMA_H
 #define VAYLA_ENGINE_SCHEMA_H
@@ -52,6 +59,7 @@ struct schema_field {
 	enum schema_type type;
 	bool optional, personal;
 	bool blank_absent;	 /* "" is absent here */
+	bool json;		 /* a text that holds JSON of this type */
 	const struct zone *zone; /* of zoneless times, or NULL */
 	size_t enum_n;
 	const struct slice *enums;
@@ -70,6 +78,7 @@ struct schema {
 	bool whole;	   /* sealed whole, not only its marked fields */
 	struct slice kind; /* subject kind, canonical only */
 	bool house;	   /* subject scope is house, not system */
+	bool json;	   /* one of its fields is json */
 	struct slice title, person;
 	struct schema_field root; /* MAP */
 	const char *file;
@@ -89,6 +98,14 @@ const char *const *schema_names(
 /* Does this whole value fit (required fields, types, enums)? ERR_TYPE,
  * ERR_MISSING with the path in the note. Unknown fields pass if open. */
 enum err schema_check(const struct schema *s, struct slice data) MUST_CHECK;
+
+/*
+ * Data with every text of a `json` field replaced by what it holds: appended to
+ * out. ERR_SYNTAX names the path of a text that is no JSON. Blank and null stay
+ * as they are, and what is no text.
+ */
+enum err schema_unpack(
+    const struct schema *s, struct slice data, struct buf *out) MUST_CHECK;
 
 /*
  * Divide data into what stays open and what is sealed: every personal value is

@@ -8,6 +8,7 @@
 #include "mappings/engine/schema.h"
 
 #include "broker/base/dec.h"
+#include "broker/base/json.h"
 
 struct step {
 	const struct step *up;
@@ -191,6 +192,28 @@ check_map(const struct schema *s, const struct schema_field *x,
 	return ERR_OK;
 }
 
+/* What a text holds, as the field that describes it says. */
+static enum err
+check_json(const struct schema *s, const struct schema_field *x,
+    struct slice text, const struct step *at, int depth)
+{
+	struct schema_field inner = *x;
+	struct mp_in in;
+	struct buf mp;
+	enum err e;
+
+	inner.json = false;
+	buf_init(&mp, 16 * 1024 * 1024);
+	if (json_to_mp(text, &mp, NULL) != ERR_OK) {
+		e = refuse(ERR_TYPE, at, "must be a text that holds JSON");
+	} else {
+		in = mp_in(buf_all(&mp));
+		e = check(s, &inner, &in, at, depth);
+	}
+	buf_fini(&mp);
+	return e;
+}
+
 static enum err
 check(const struct schema *s, const struct schema_field *x, struct mp_in *in,
     const struct step *at, int depth)
@@ -207,6 +230,8 @@ check(const struct schema *s, const struct schema_field *x, struct mp_in *in,
 	if (is_absent(x, &v))
 		return x->optional ? ERR_OK
 				   : refuse(ERR_MISSING, at, "is missing");
+	if (x->json && v.type == MP_STR)
+		return check_json(s, x, v.bytes, at, depth + 1);
 	if (x->type == SCHEMA_ANY) {
 		*in = from;
 		return mp_skip(in);

@@ -373,6 +373,8 @@ each_given(struct sweeping *w, const struct yaml *tests,
 		const struct yaml *y = yaml_get(t, "given"), *list;
 		struct given g;
 
+		if (given_absent(t))
+			continue;
 		list = yaml_get(t, "scenario");
 		if (list != NULL)
 			y = list->child;

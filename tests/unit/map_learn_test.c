@@ -71,7 +71,7 @@ T(writes_what_loads)
 
 T(types)
 {
-	static const char *const want[] = {"  id: integer\n",
+	static const char *const want[] = {"  id: text\n",
 	    "  price: decimal\n", "  rate: decimal\n", "  at: time\n",
 	    "  local: time\n", "  day: date\n", "  ok: bool\n", "  sku: text\n",
 	    "  gone?: any\n", "  blank?: text\n", "  mixed: text\n",
