@@ -319,6 +319,32 @@ run_container(
 	return write_close(e, mark, false, *count);
 }
 
+/*
+ * Most fields are a short text as the scan found it. Its msgpack is what is to
+ * be written, so key and text are moved in one go each and no value is made.
+ * False: it is something else, or close to an end, and goes the usual way.
+ */
+static inline bool
+copy_field(struct eval *e, const struct node *n)
+{
+	const struct expr *x = n->value;
+	const struct var *v = x->var;
+	const struct val *base = &e->vars[v->id];
+	const struct slot *s = &e->slots[v->slot0 + (uint32_t)x->slot];
+	uint8_t *to = e->out + e->out_n;
+
+	if (base->tag != V_RAW || s->p == NULL || s->n == SLOT_ODD ||
+	    *s->p <= 0xa0 || *s->p > 0xbf || n->key.n > WRITE_PAD ||
+	    base->p + base->n - s->p < WRITE_PAD ||
+	    MAP_OUTPUT - e->out_n < 2 * WRITE_PAD)
+		return false;
+	memcpy(to, n->key.p, WRITE_PAD);
+	memcpy(to + n->key.n, s->p, WRITE_PAD);
+	e->out_n += n->key.n + s->n;
+	run_hit(e, n->point);
+	return true;
+}
+
 static enum err
 run_field(struct eval *e, const struct node *n, uint32_t *count, uint32_t depth)
 {
@@ -327,6 +353,11 @@ run_field(struct eval *e, const struct node *n, uint32_t *count, uint32_t depth)
 	uint32_t inner = 0;
 	struct val v;
 
+	if (n->plain && e->explain == NULL && n->out_slot < 0 &&
+	    copy_field(e, n)) {
+		(*count)++;
+		return ERR_OK;
+	}
 	enter(e, n->name, 0);
 	if (n->kind == NODE_VALUE) {
 		TRY(node_value(e, n, &v, &there));

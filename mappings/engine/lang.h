@@ -143,8 +143,10 @@ struct trie_key {
 
 struct trie {
 	struct trie_key *first;
-	uint32_t n, mask;
-	struct trie_key **heads; /* made by trie_seal() */
+	uint32_t n;
+	/* made by trie_seal() */
+	uint32_t mask, lengths; /* a bit for each key's length modulo 32 */
+	struct trie_key **heads;
 };
 
 /* ---- names ---- */
@@ -303,6 +305,7 @@ struct node {
 	bool optional;	   /* name?: */
 	bool done;	   /* checked: $out may read it */
 	bool verify;	   /* type unknown at load: checked at run time */
+	bool plain; /* a text that one scan finds: may be copied as it is */
 	const struct yaml *at;
 	const struct node *parent;
 	struct loop *each;

@@ -155,6 +155,9 @@ load_value(struct lang *l, const struct yaml *y, struct node *n)
 			x->value = (struct val){.tag = V_NULL};
 		n->verify = n->want != NULL && n->want->kind != K_ANY &&
 			    x->type->kind == K_ANY;
+		n->plain = x->op == X_PATH && x->slot >= 0 &&
+			   x->rest == x->steps_n && x->read->kind == K_TEXT &&
+			   x->var->kind != VAR_LET && !n->verify;
 	}
 	l->soft = soft;
 }

@@ -38,37 +38,38 @@ load(const uint8_t *p, unsigned w)
 const uint8_t *
 scan_skip_many(const uint8_t *p, const uint8_t *end, uint64_t todo)
 {
-	while (todo > 0) {
-		size_t left = (size_t)(end - p);
+	size_t left = (size_t)(end - p);
+
+	/* each item takes a byte at least, so this also ends a count that
+	 * promises more than there is */
+	for (; todo > 0; todo--) {
 		unsigned n;
 
-		/* each item takes a byte at least, so this also ends a count
-		 * that promises more than there is */
-		if (todo > left)
+		if (left == 0)
 			return NULL;
-		todo--;
 		n = scan_shape[*p] & 0xff;
 		if (n > 0) {
 			if (n > left)
 				return NULL;
 			todo += scan_shape[*p] >> 8;
 			p += n;
+			left -= n;
 		} else {
 			unsigned w = *p >= 0xc4 ? width[*p - 0xc4] : 0;
-			size_t head = 1 + w + (*p >= 0xc7 && *p <= 0xc9);
+			size_t all = 1 + w + (*p >= 0xc7 && *p <= 0xc9);
 			uint32_t len;
 
-			if (w == 0 || left < head)
+			if (w == 0 || left < all)
 				return NULL;
 			len = load(p + 1, w);
-			if (*p >= 0xdc) {
+			if (*p >= 0xdc)
 				todo += *p >= 0xde ? (uint64_t)len * 2 : len;
-				p += head;
-			} else if (len > left - head) {
+			else if (len > left - all)
 				return NULL;
-			} else {
-				p += head + len;
-			}
+			else
+				all += len;
+			p += all;
+			left -= all;
 		}
 	}
 	return p;
@@ -179,13 +180,21 @@ scan_fill(const struct trie *t, const uint8_t *p, const uint8_t *end,
 		return NULL; /* more pairs than there are bytes */
 	*steps += n;
 	for (; n > 0; n--) {
-		if (!key_at(&p, end, &k, &len)) {
+		/* nearly all keys are short, stand far from the end, and are
+		 * nobody's, as their length tells of many */
+		if (end - p > 32 && (*p & 0xe0) == 0xa0) {
+			len = *p & 31;
+			k = p + 1;
+			p = k + len;
+		} else if (!key_at(&p, end, &k, &len)) {
 			p = scan_skip(p, end);
 			if (p == NULL || (p = scan_skip(p, end)) == NULL)
 				return NULL;
 			continue;
 		}
-		found = t->heads[trie_hash(k, len) & t->mask];
+		found = NULL;
+		if ((t->lengths >> (len & 31) & 1) != 0)
+			found = t->heads[trie_hash(k, len) & t->mask];
 		while (found != NULL &&
 		       (found->n != len || !scan_same(found->p, k, len)))
 			found = found->bucket;

@@ -53,6 +53,7 @@ trie_seal(struct lang *l, struct trie *t)
 		h = trie_hash(k->p, k->n) & t->mask;
 		k->bucket = t->heads[h];
 		t->heads[h] = k;
+		t->lengths |= UINT32_C(1) << (k->n & 31);
 		trie_seal(l, k->sub);
 	}
 }

@@ -49,33 +49,34 @@ val_name(const struct val *v)
 static bool
 parse_simple(const uint8_t *p, size_t n, struct val *out)
 {
-	size_t i = n > 0 && p[0] == '-', digits = 0;
-	size_t point = 0;
-	int64_t c = 0;
+	const uint8_t *first, *end = p + n, *point = NULL;
+	bool minus = n > 0 && *p == '-';
+	uint64_t c = 0;
 
-	if (n - i > 19 || i == n)
+	p += minus;
+	first = p;
+	if (p == end || end - p > 19)
 		return false;
 	/* 007 is no number; 0.7 is */
-	if (p[i] == '0' && i + 1 < n && p[i + 1] != '.')
+	if (p[0] == '0' && end - p > 1 && p[1] != '.')
 		return false;
-	for (; i < n; i++) {
-		if (p[i] == '.' && point == 0 && digits > 0) {
-			point = i + 1;
-			continue;
-		}
-		if (p[i] < '0' || p[i] > '9')
+	for (; p < end; p++) {
+		unsigned d = *p - (unsigned)'0';
+
+		if (d <= 9)
+			c = c * 10 + d;
+		else if (*p == '.' && point == NULL && p > first)
+			point = p;
+		else
 			return false;
-		c = c * 10 + (p[i] - '0');
-		digits++;
 	}
-	if (digits == 0 || digits > 18 || point == n)
-		return false;
-	if (p[0] == '-' && c == 0)
+	if (end - first - (point != NULL) > 18 || point == end - 1 ||
+	    (minus && c == 0))
 		return false;
 	out->tag = V_DEC;
-	out->scale = (uint8_t)(point > 0 ? n - point : 0);
+	out->scale = (uint8_t)(point != NULL ? end - point - 1 : 0);
 	out->n = 0;
-	out->i = p[0] == '-' ? -c : c;
+	out->i = minus ? -(int64_t)c : (int64_t)c;
 	return true;
 }
 

@@ -147,32 +147,35 @@ put_time(uint8_t *p, int64_t ns)
 	return store(p, (uint64_t)sec, 8);
 }
 
-/* The digits of c * 10^-scale behind `p`; returns behind them. */
-static uint8_t *
-put_digits(uint8_t *p, int64_t c, unsigned scale)
+/* The digits of c * 10^-scale: in tmp, up to its end. */
+#define DIGITS 24
+static const uint8_t *
+digits(uint8_t tmp[DIGITS], int64_t c, unsigned scale)
 {
 	uint64_t u = c < 0 ? 0 - (uint64_t)c : (uint64_t)c;
-	uint8_t tmp[32], *t = tmp + sizeof(tmp);
-	unsigned n = 0;
+	uint8_t *t = tmp + DIGITS;
 
-	do {
-		if (n == scale && scale > 0)
-			*--t = '.';
+	if (scale > 0) {
+		for (; scale > 0; scale--, u /= 10)
+			*--t = (uint8_t)('0' + u % 10);
+		*--t = '.';
+	}
+	do
 		*--t = (uint8_t)('0' + u % 10);
-		u /= 10;
-		n++;
-	} while (u > 0 || n <= scale);
+	while ((u /= 10) > 0);
 	if (c < 0)
 		*--t = '-';
-	n = (unsigned)(tmp + sizeof(tmp) - t);
-	memcpy(p, t, n);
-	return p + n;
+	return t;
 }
 
-static enum err
+/* Apart, so that texts do not pay for its locals. */
+#define APART __attribute__((noinline))
+
+APART static enum err
 write_dec(struct eval *e, const struct expr *x, const struct val *v)
 {
-	uint8_t text[40], *end, *to;
+	uint8_t tmp[DIGITS], *to;
+	const uint8_t *text;
 	struct dec d;
 	int64_t c = v->i;
 	unsigned scale = v->scale;
@@ -187,18 +190,29 @@ write_dec(struct eval *e, const struct expr *x, const struct val *v)
 		c = (int64_t)d.c;
 		scale = d.scale;
 	}
-	end = put_digits(text, c, scale);
-	n = (size_t)(end - text);
+	text = digits(tmp, c, scale);
+	n = (size_t)(tmp + DIGITS - text);
 	to = room(e, n + 3);
 	if (to == NULL)
 		return full(e);
-	end = put_ext_head(to, MP_EXT_DECIMAL, n);
-	memcpy(end, text, n);
-	e->out_n += (size_t)(end - to) + n;
+	to = put_ext_head(to, MP_EXT_DECIMAL, n);
+	memcpy(to, text, n);
+	e->out_n = (size_t)(to - e->out) + n;
 	return ERR_OK;
 }
 
-static enum err
+APART static enum err
+write_date(struct eval *e, const struct expr *x, const struct val *v)
+{
+	struct slice s;
+	struct val t;
+
+	TRY(val_to_text(e, x, v, &s));
+	t = val_text(s);
+	return write_val(e, x, &t);
+}
+
+APART static enum err
 write_items(struct eval *e, const struct expr *x, const struct val *v)
 {
 	uint32_t i, count = 0, n;
@@ -227,7 +241,6 @@ write_items(struct eval *e, const struct expr *x, const struct val *v)
 enum err
 write_val(struct eval *e, const struct expr *x, const struct val *v)
 {
-	struct slice s;
 	uint8_t *to;
 
 	switch ((enum tag)v->tag) {
@@ -254,13 +267,8 @@ write_val(struct eval *e, const struct expr *x, const struct val *v)
 		return write_bytes(e, v->i != 0 ? "\xc3" : "\xc2", 1);
 	case V_NULL:
 		return write_bytes(e, "\xc0", 1);
-	case V_DATE: {
-		struct val t;
-
-		TRY(val_to_text(e, x, v, &s));
-		t = val_text(s);
-		return write_val(e, x, &t);
-	}
+	case V_DATE:
+		return write_date(e, x, v);
 	case V_RAW:
 		e->copied = true;
 		TRY(run_step(e, x, v->n >> 6));

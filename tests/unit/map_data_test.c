@@ -59,6 +59,45 @@ T(fields)
 	DX("      a?: map.k1 + 1\n", "a number is wanted");
 }
 
+/* Texts that are copied as they came are what any other way would write:
+ * every length around the short form's end, near the input's end and far. */
+T(copied_texts)
+{
+	const struct mapping *m = try_load(
+	    HEAD EMIT "    data:\n      a: s\n      b?: local\n      c: s\n"
+		      "      city?: addr.city\n      e: upper(s)\n");
+	char in[512], want[512], text[41];
+	static const char *const ends[] = {
+	    "", ",\"st\":\"a text that fills the rest of the input\""};
+
+	CHECK(m != NULL);
+	for (size_t n = 1; m != NULL && n <= 40; n++) {
+		memset(text, 'A', n);
+		text[n] = '\0';
+		for (int k = 0; k < 2; k++) {
+			snprintf(in, sizeof(in),
+			    "{\"addr\":{\"city\":\"%s\"},\"s\":\"%s\"%s}", text,
+			    text, ends[k]);
+			snprintf(want, sizeof(want),
+			    "{\"a\":\"%s\",\"c\":\"%s\",\"city\":\"%s\","
+			    "\"e\":\"%s\"}",
+			    text, text, text, text);
+			CHECK(try_run(m, in)->verdict == EVAL_OK);
+			CHECK(strcmp(try_said, want) == 0);
+		}
+	}
+	/* what is no text is not copied: a number as its digits, a map where
+	 * a text should stand is refused, null and a path through a text */
+	CHECK(m != NULL && try_run(m, "{\"s\":17}")->verdict == EVAL_OK);
+	SAYS("{\"a\":\"17\",\"c\":\"17\",\"e\":\"17\"}");
+	CHECK(try_run(m, "{\"s\":{\"x\":\"y\"}}")->verdict == EVAL_ERROR);
+	SAYS("t.out: a <- s (");
+	CHECK(try_run(m, "{\"s\":null}")->verdict == EVAL_ERROR);
+	CHECK(try_run(m, "{\"s\":\"x\",\"addr\":\"a text, and no map\"}")
+		  ->verdict == EVAL_ERROR);
+	SAYS("city <- addr.city (");
+}
+
 T(maps)
 {
 	D("      a: {x: s, y: {z: id}}\n",
@@ -757,8 +796,8 @@ T(explain)
 	CHECK(try_result->verdict == EVAL_OK);
 }
 
-T_MAIN(try_begin(); T_RUN(fields) T_RUN(maps) T_RUN(lists) T_RUN(absent_lists)
-	   T_RUN(many_items) T_RUN(out) T_RUN(lets) T_RUN(when) T_RUN(tables)
-	       T_RUN(layers) T_RUN(table_faults) T_RUN(joins) T_RUN(ids)
-		   T_RUN(subject_by_ref) T_RUN(checks) T_RUN(settings)
-		       T_RUN(coverage) T_RUN(explain) try_end())
+T_MAIN(try_begin(); T_RUN(fields) T_RUN(copied_texts) T_RUN(maps) T_RUN(lists)
+	   T_RUN(absent_lists) T_RUN(many_items) T_RUN(out) T_RUN(lets)
+	       T_RUN(when) T_RUN(tables) T_RUN(layers) T_RUN(table_faults)
+		   T_RUN(joins) T_RUN(ids) T_RUN(subject_by_ref) T_RUN(checks)
+		       T_RUN(settings) T_RUN(coverage) T_RUN(explain) try_end())
