@@ -6,6 +6,7 @@
 #ifndef VAYLA_TESTS_BENCH_BENCH_H
 #define VAYLA_TESTS_BENCH_BENCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,13 +38,34 @@ bench_median(double *v, size_t n)
 	return n % 2 == 1 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-/* One line of bench.tsv. */
+/* One line of bench.tsv. A peer of 0 is absent: no line, it was said before. */
 static inline void
 bench_line(const char *name, double value, const char *unit, const char *peer,
     double peer_value)
 {
-	printf("%s\t%.3f\t%s\t%s\t%.3f\t%.2f\n", name, value, unit, peer,
-	    peer_value, peer_value > 0 ? value / peer_value : 0);
+	if (peer_value > 0)
+		printf("%s\t%.3f\t%s\t%s\t%.3f\t%.2f\n", name, value, unit,
+		    peer, peer_value, value / peer_value);
+	fflush(stdout);
+}
+
+/* The same of times, which are the better the smaller: the last column says
+ * how many times as fast as the peer, as it does for rates. */
+static inline void
+bench_time(const char *name, double value, const char *unit, const char *peer,
+    double peer_value)
+{
+	if (peer_value > 0)
+		printf("%s\t%.3f\t%s\t%s\t%.3f\t%.2f\n", name, value, unit,
+		    peer, peer_value, peer_value / value);
+	fflush(stdout);
+}
+
+/* A figure that stands alone. */
+static inline void
+bench_alone(const char *name, double value, const char *unit)
+{
+	printf("%s\t%.3f\t%s\t-\t0\t0\n", name, value, unit);
 	fflush(stdout);
 }
 

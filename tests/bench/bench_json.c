@@ -1,12 +1,14 @@
 /*
  * bench_json - an order's JSON to msgpack and back, beside jansson building and
- * printing its tree, in turn in one process. Bytes of JSON per second; jansson
- * keeps neither digits nor ids over 2^53 as numbers, so it does less.
+ * printing its tree, and beside Node's JSON.parse and JSON.stringify, in turn.
+ * Bytes of JSON per second; neither peer keeps digits or ids over 2^53 as
+ * numbers, so both do less. Node reads a string it holds decoded already.
  */
 #include "broker/base/file.h"
 #include "broker/base/json.h"
 #include "broker/base/mp.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/peer.h"
 
 /* jansson has a macro of the same name. */
 static const enum json_form compact = JSON_COMPACT;
@@ -16,8 +18,11 @@ static const enum json_form compact = JSON_COMPACT;
 #define SAMPLE "tests/samples/order.json"
 #define SECONDS 0.2
 
+#define NODE_N 20000
+
 static struct buf text, mp, out;
 static json_t *tree;
+static struct peer node;
 
 static void
 die(const char *what)
@@ -87,23 +92,39 @@ rate(void (*what)(void))
 	return (double)n * (double)text.n / (now - begin) / 1e6;
 }
 
+/* Node's, from microseconds for one; n < 0 writes (peers/json.js). */
+static double
+node_rate(int n)
+{
+	double us = peer_round(&node, n);
+
+	return us > 0 ? (double)text.n / us : 0;
+}
+
 static void
 compare(const char *name, void (*ours)(void), const char *peer,
-    void (*theirs)(void))
+    void (*theirs)(void), const char *node_name, int node_n)
 {
-	double a[BENCH_ROUNDS], b[BENCH_ROUNDS];
+	double a[BENCH_ROUNDS], b[BENCH_ROUNDS], c[BENCH_ROUNDS] = {0};
 
 	for (int i = 0; i < BENCH_ROUNDS; i++) {
 		a[i] = rate(ours);
 		b[i] = rate(theirs);
+		if (node_name != NULL)
+			c[i] = node_rate(node_n);
 	}
 	bench_line(name, bench_median(a, BENCH_ROUNDS), "MB/s", peer,
 	    bench_median(b, BENCH_ROUNDS));
+	if (node_name != NULL)
+		bench_line(name, bench_median(a, BENCH_ROUNDS), "MB/s",
+		    node_name, bench_median(c, BENCH_ROUNDS));
 }
 
 int
 main(void)
 {
+	static const char *const js[] = {
+	    "node", "tests/bench/peers/json.js", SAMPLE, NULL};
 	json_error_t e;
 
 	buf_init(&text, 1 << 20);
@@ -114,11 +135,18 @@ main(void)
 	tree = json_loadb((const char *)text.p, text.n, 0, &e);
 	if (tree == NULL)
 		die(e.text);
-	compare(
-	    "json_to_msgpack", read_ours, "jansson json_loadb", read_theirs);
-	compare(
-	    "msgpack_to_json", write_ours, "jansson json_dumps", write_theirs);
-	compare("msgpack_check", check_ours, "our json_to_msgpack", read_ours);
+	fprintf(stderr, "peer: jansson %s\n", jansson_version_str());
+	if (peer_start(&node, "Node's JSON", js)) {
+		(void)peer_round(&node, NODE_N); /* it compiles as it runs */
+		(void)peer_round(&node, -NODE_N);
+	}
+	compare("json_to_msgpack", read_ours, "jansson json_loadb", read_theirs,
+	    "Node JSON.parse", NODE_N);
+	compare("msgpack_to_json", write_ours, "jansson json_dumps",
+	    write_theirs, "Node JSON.stringify", -NODE_N);
+	compare("msgpack_check", check_ours, "our json_to_msgpack", read_ours,
+	    NULL, 0);
+	peer_stop(&node);
 	fprintf(stderr, "bench_json: %zu bytes of JSON, %zu of msgpack\n",
 	    text.n, mp.n);
 	json_decref(tree);

@@ -1,10 +1,16 @@
 /*
  * bench_map - a WooCommerce order through a mapping, as the broker does it:
  * msgpack in, events as msgpack out, ids and checks included. map_woo_order is
- * order.map.yaml beside this file, which does what the jq filter does (and
+ * order.map.yaml beside this file, which does what the peers' filters do (and
  * checks its sums); map_woo_order_pack is the pack's own mapping, which does a
- * good deal more. jq goes from JSON to JSON, so map_woo_order_json does too.
- * jq's own start is taken off: only what an order costs is compared.
+ * good deal more. jq goes from JSON to JSON, so map_woo_order_json does too,
+ * and jq's own start is taken off. JSONata and Bloblang go from object to
+ * object: neither reading nor writing is counted for them, both are for us.
+ *
+ * And what an order's size costs: map_lines_N is an order of N lines,
+ * map_unread_100 the order with 100 fields that nobody reads.
+ *
+ * `bench_map profile NAME` runs one of ours alone, for a profiler.
  */
 #include <string.h>
 #include <unistd.h>
@@ -13,9 +19,13 @@
 #include "broker/base/json.h"
 #include "mappings/engine/mapping.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/peer.h"
 
 #define N 20000
 #define JQ_N 400
+#define JSONATA_N 1500
+#define BLOBLANG_N 10000
+#define SAMPLE "tests/samples/webhook.json"
 
 static const struct schema *schemas[64];
 static const char *names[65];
@@ -121,9 +131,12 @@ run_jq(const char *one, const char *many)
 
 struct bench {
 	struct buf json, in, event, again, out;
+	struct buf lines[4], unread;
 	struct eval *e;
 	const struct mapping *m, *pack;
 };
+
+static const uint32_t line_counts[4] = {1, 10, 100, 1000};
 
 static const struct result *
 map_one(struct bench *b, const struct mapping *m, struct slice data)
@@ -142,14 +155,13 @@ map_one(struct bench *b, const struct mapping *m, struct slice data)
 }
 
 static double
-run_map(struct bench *b, const struct mapping *m)
+run_map(struct bench *b, const struct mapping *m, const struct buf *data, int n)
 {
 	double t = bench_now();
-	int i;
 
-	for (i = 0; i < N; i++)
-		(void)map_one(b, m, buf_all(&b->in));
-	return (bench_now() - t) / N * 1e6;
+	for (int i = 0; i < n; i++)
+		(void)map_one(b, m, buf_all(data));
+	return (bench_now() - t) / n * 1e6;
 }
 
 static double
@@ -182,7 +194,7 @@ load(const char *path, const struct schema_source *source, struct arena *a,
 	die(path);
 }
 
-/* The sample as so many lines, for jq. */
+/* The sample as so many lines, for the peers. */
 static void
 write_many(struct bench *b, const char *file, int n)
 {
@@ -203,71 +215,272 @@ write_many(struct bench *b, const char *file, int n)
 	buf_fini(&all);
 }
 
-/* Times are the better the smaller: the last column says how many times as
- * fast as the peer, as it does for rates. */
-static void
-line(const char *name, double us, double peer)
+/* ---- the sample, smaller and larger ---- */
+
+/* "19.50" as cents. */
+static int64_t
+cents(struct slice data, const char *key)
 {
-	printf("%s\t%.3f\tus\tjq\t%.3f\t%.2f\n", name, us, peer, peer / us);
-	fflush(stdout);
+	struct slice s;
+	int64_t c = 0;
+
+	if (!mp_get_str(data, key, &s))
+		die(key);
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] != '.')
+			c = c * 10 + (s.p[i] - '0');
+	return c;
+}
+
+/* The order with `n` lines, all as its first one, and the total to match. */
+static void
+with_lines(struct bench *b, uint32_t n, struct buf *out)
+{
+	struct mp_in in = mp_in(buf_all(&b->in)), items;
+	struct slice lines, first, shipping, ship, v;
+	struct mp head, key;
+	char total[32];
+	int64_t sum;
+
+	if (!mp_get(buf_all(&b->in), "line_items", &lines) ||
+	    !mp_get(buf_all(&b->in), "shipping_lines", &shipping))
+		die("sample");
+	items = mp_in(lines);
+	if (mp_next(&items, &head) != ERR_OK ||
+	    mp_value(&items, &first) != ERR_OK)
+		die("line_items");
+	items = mp_in(shipping);
+	if (mp_next(&items, &head) != ERR_OK ||
+	    mp_value(&items, &ship) != ERR_OK || head.count != 1)
+		die("shipping_lines");
+	sum = (int64_t)n * (cents(first, "total") + cents(first, "total_tax")) +
+	      cents(ship, "total") + cents(ship, "total_tax");
+	snprintf(total, sizeof(total), "%lld.%02d", (long long)(sum / 100),
+	    (int)(sum % 100));
+	buf_init(out, 4 << 20);
+	if (mp_next(&in, &head) != ERR_OK)
+		die("sample");
+	mp_put_map(out, head.count);
+	for (uint32_t i = 0; i < head.count; i++) {
+		if (mp_next(&in, &key) != ERR_OK || mp_value(&in, &v) != ERR_OK)
+			die("sample");
+		mp_put_str(out, key.bytes);
+		if (slice_eq(key.bytes, SLICE_LIT("line_items"))) {
+			mp_put_array(out, n);
+			for (uint32_t k = 0; k < n; k++)
+				buf_slice(out, first);
+		} else if (slice_eq(key.bytes, SLICE_LIT("total"))) {
+			mp_put_cstr(out, total);
+		} else {
+			buf_slice(out, v);
+		}
+	}
+}
+
+/* The order with 100 more fields, texts and small maps, before its own. */
+static void
+with_unread(struct bench *b, struct buf *out)
+{
+	struct mp_in in = mp_in(buf_all(&b->in));
+	struct mp head;
+	char key[24];
+
+	buf_init(out, 1 << 20);
+	if (mp_next(&in, &head) != ERR_OK)
+		die("sample");
+	mp_put_map(out, head.count + 100);
+	for (int i = 0; i < 100; i++) {
+		snprintf(key, sizeof(key), "plugin_field_%d", i);
+		mp_put_cstr(out, key);
+		if (i % 4 == 0) {
+			mp_put_map(out, 2);
+			mp_put_cstr(out, "id");
+			mp_put_int(out, i);
+			mp_put_cstr(out, "value");
+		}
+		mp_put_cstr(out, "something that nobody reads");
+	}
+	buf_slice(out, slice_of(in.p, (size_t)(in.end - in.p)));
+}
+
+static void
+prepare(struct bench *b, struct arena *a, struct faults *f)
+{
+	struct buf raw;
+	const char *p, *at;
+
+	buf_init(&raw, 1 << 20);
+	buf_init(&b->json, 1 << 20);
+	buf_init(&b->in, 1 << 20);
+	buf_init(&b->event, 4096);
+	buf_init(&b->again, 1 << 20);
+	buf_init(&b->out, 1 << 20);
+	load_schemas("mappings/canonical", true, a, f);
+	load_schemas("mappings/woocommerce/schema", false, a, f);
+	const struct schema_source source = {NULL, find, types};
+	b->m = load("tests/bench/order.map.yaml", &source, a, f);
+	b->pack = load("mappings/woocommerce/order.map.yaml", &source, a, f);
+	if (file_read(SAMPLE, &raw) != ERR_OK)
+		die("sample");
+	for (p = buf_cstr(&raw); (at = strstr(p, "@NUMBER@")) != NULL;
+	     p = at + 8) {
+		buf_put(&b->json, p, (size_t)(at - p));
+		buf_str(&b->json, "10427");
+	}
+	buf_str(&b->json, p);
+	buf_fini(&raw);
+	if (json_to_mp(buf_all(&b->json), &b->in, NULL) != ERR_OK)
+		die("sample");
+	mp_put_map(&b->event, 3);
+	mp_put_cstr(&b->event, "id");
+	mp_put_cstr(&b->event, "e1");
+	mp_put_cstr(&b->event, "subject");
+	mp_put_cstr(&b->event, "order:shop/1042");
+	mp_put_cstr(&b->event, "time");
+	mp_put_time(&b->event, INT64_C(1772359200123000000));
+	for (int i = 0; i < 4; i++)
+		with_lines(b, line_counts[i], &b->lines[i]);
+	with_unread(b, &b->unread);
+	b->e = eval_new();
+	if (b->e == NULL)
+		die("eval");
+}
+
+static void
+finish(struct bench *b)
+{
+	eval_free(b->e);
+	buf_fini(&b->json);
+	buf_fini(&b->in);
+	buf_fini(&b->event);
+	buf_fini(&b->again);
+	buf_fini(&b->out);
+	buf_fini(&b->unread);
+	for (int i = 0; i < 4; i++)
+		buf_fini(&b->lines[i]);
+}
+
+/* ---- the rounds ---- */
+
+static void
+start_peers(const char *one, struct peer *jsonata, struct peer *bloblang)
+{
+	char modules[256], program[256];
+	const char *js[] = {"node", "tests/bench/peers/jsonata.js", one, NULL};
+	const char *go[] = {program, one, NULL};
+
+	snprintf(modules, sizeof(modules), "%s/node_modules", peer_folder());
+	snprintf(program, sizeof(program), "%s/bloblang", peer_folder());
+	setenv("BENCH_MODULES", modules, 1);
+	peer_start(jsonata, "JSONata", js);
+	peer_start(bloblang, "Bloblang", go);
+}
+
+static void
+beside_peers(struct bench *b)
+{
+	static const char *const called[] = {"jq", "JSONata", "Bloblang"};
+	double ours[BENCH_ROUNDS], pack[BENCH_ROUNDS], json[BENCH_ROUNDS];
+	double peers[3][BENCH_ROUNDS], m[3];
+	struct peer jsonata, bloblang;
+	char one[80], many[64];
+
+	snprintf(many, sizeof(many), "/tmp/vayla-bench-map.%d", (int)getpid());
+	snprintf(one, sizeof(one), "%s.one", many);
+	write_many(b, many, JQ_N);
+	write_many(b, one, 1);
+	start_peers(one, &jsonata, &bloblang);
+	(void)peer_round(&jsonata, JSONATA_N); /* they compile as they run */
+	(void)peer_round(&bloblang, BLOBLANG_N);
+	for (int i = 0; i < BENCH_ROUNDS; i++) {
+		ours[i] = run_map(b, b->m, &b->in, N);
+		peers[0][i] = run_jq(one, many);
+		pack[i] = run_map(b, b->pack, &b->in, N);
+		peers[1][i] = peer_round(&jsonata, JSONATA_N);
+		json[i] = run_json(b);
+		peers[2][i] = peer_round(&bloblang, BLOBLANG_N);
+	}
+	peer_stop(&jsonata);
+	peer_stop(&bloblang);
+	unlink(many);
+	unlink(one);
+	for (int k = 0; k < 3; k++)
+		m[k] = bench_median(peers[k], BENCH_ROUNDS);
+	if (m[0] <= 0)
+		fprintf(stderr, "absent: jq\n");
+	for (int k = 0; k < 3; k++)
+		bench_time("map_woo_order", bench_median(ours, BENCH_ROUNDS),
+		    "us", called[k], m[k]);
+	bench_time("map_woo_order_pack", bench_median(pack, BENCH_ROUNDS), "us",
+	    "jq", m[0]);
+	bench_time("map_woo_order_json", bench_median(json, BENCH_ROUNDS), "us",
+	    "jq", m[0]);
+}
+
+static void
+by_size(struct bench *b)
+{
+	double lines[4][BENCH_ROUNDS], unread[BENCH_ROUNDS], bare[BENCH_ROUNDS];
+	char name[32], per[48];
+
+	for (int i = 0; i < BENCH_ROUNDS; i++) {
+		for (int k = 0; k < 4; k++)
+			lines[k][i] = run_map(b, b->m, &b->lines[k],
+			    4 * N / (int)(line_counts[k] + 4));
+		bare[i] = run_map(b, b->m, &b->in, N);
+		unread[i] = run_map(b, b->m, &b->unread, N);
+	}
+	for (int k = 0; k < 4; k++) {
+		double us = bench_median(lines[k], BENCH_ROUNDS);
+
+		snprintf(name, sizeof(name), "map_lines_%u", line_counts[k]);
+		snprintf(per, sizeof(per), "ns a further line: %.0f",
+		    k == 0 ? 0
+			   : (us - bench_median(lines[0], BENCH_ROUNDS)) * 1e3 /
+				 (line_counts[k] - 1));
+		printf(
+		    "%s\t%.3f\tus\t%s\t0\t0\n", name, us, k == 0 ? "-" : per);
+	}
+	bench_time("map_unread_100", bench_median(unread, BENCH_ROUNDS), "us",
+	    "the order without them", bench_median(bare, BENCH_ROUNDS));
+}
+
+/* One of ours alone: 2,000 orders. */
+static int
+profile(struct bench *b, const char *name)
+{
+	const struct mapping *m =
+	    strcmp(name, "map_woo_order_pack") == 0 ? b->pack : b->m;
+	const struct buf *in = strcmp(name, "map_unread_100") == 0 ? &b->unread
+			       : strcmp(name, "map_lines_100") == 0
+				   ? &b->lines[2]
+				   : &b->in;
+
+	fprintf(stderr, "%s: %.3f us\n", name,
+	    run_map(
+		b, m, in, getenv("BENCH_N") ? atoi(getenv("BENCH_N")) : 2000));
+	return 0;
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	char one[80], many[64];
-	double ours[BENCH_ROUNDS], pack[BENCH_ROUNDS];
-	double json[BENCH_ROUNDS], jq[BENCH_ROUNDS];
-	double peer;
 	struct bench b = {0};
 	struct faults f;
 	struct arena a;
-	int i;
+	int status = 0;
 
 	arena_init(&a, 64 << 20);
 	faults_init(&f);
-	buf_init(&b.json, 1 << 20);
-	buf_init(&b.in, 1 << 20);
-	buf_init(&b.event, 4096);
-	buf_init(&b.again, 1 << 20);
-	buf_init(&b.out, 1 << 20);
-	load_schemas("mappings/canonical", true, &a, &f);
-	load_schemas("mappings/woocommerce/schema", false, &a, &f);
-	const struct schema_source source = {NULL, find, types};
-	b.m = load("tests/bench/order.map.yaml", &source, &a, &f);
-	b.pack = load("mappings/woocommerce/order.map.yaml", &source, &a, &f);
-	if (file_read("mappings/woocommerce/samples/order-company.json",
-		&b.json) != ERR_OK ||
-	    json_to_mp(buf_all(&b.json), &b.in, NULL) != ERR_OK)
-		die("sample");
-	mp_put_map(&b.event, 3);
-	mp_put_cstr(&b.event, "id");
-	mp_put_cstr(&b.event, "e1");
-	mp_put_cstr(&b.event, "subject");
-	mp_put_cstr(&b.event, "order:shop/1042");
-	mp_put_cstr(&b.event, "time");
-	mp_put_time(&b.event, INT64_C(1772359200123000000));
-	b.e = eval_new();
-	if (b.e == NULL)
-		die("eval");
-	snprintf(many, sizeof(many), "/tmp/vayla-bench-map.%d", (int)getpid());
-	snprintf(one, sizeof(one), "%s.one", many);
-	write_many(&b, many, JQ_N);
-	write_many(&b, one, 1);
-	for (i = 0; i < BENCH_ROUNDS; i++) {
-		ours[i] = run_map(&b, b.m);
-		pack[i] = run_map(&b, b.pack);
-		json[i] = run_json(&b);
-		jq[i] = run_jq(one, many);
+	prepare(&b, &a, &f);
+	if (argc == 3 && strcmp(argv[1], "profile") == 0) {
+		status = profile(&b, argv[2]);
+	} else {
+		beside_peers(&b);
+		by_size(&b);
 	}
-	unlink(many);
-	unlink(one);
-	peer = bench_median(jq, BENCH_ROUNDS);
-	line("map_woo_order", bench_median(ours, BENCH_ROUNDS), peer);
-	line("map_woo_order_pack", bench_median(pack, BENCH_ROUNDS), peer);
-	line("map_woo_order_json", bench_median(json, BENCH_ROUNDS), peer);
-	eval_free(b.e);
+	finish(&b);
 	arena_fini(&a);
 	faults_fini(&f);
-	return 0;
+	return status;
 }

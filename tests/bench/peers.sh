@@ -1,0 +1,48 @@
+#!/bin/bash
+# peers.sh FOLDER - gets the peers that do not come with Debian, and builds those
+# that are ours, into FOLDER. What is there already is left; what cannot be had
+# (no network, no Go) is said, and the benchmarks go on without it. Nothing of
+# it is ever committed, and versions are pinned: here and in bloblang/go.mod.
+set -u
+to=$1
+from=$(dirname "$0")/peers
+mkdir -p "$to"
+log=$to/log
+: >"$log"
+absent() { echo "absent: $1: $2" >&2; }
+
+npm_get() { # package version
+	[ -d "$to/node_modules/$1" ] && return
+	if ! command -v npm >/dev/null; then
+		absent "$1" "there is no npm"
+	elif ! timeout 240 npm install --prefix "$to" --no-save --no-audit \
+		--no-fund --ignore-scripts "$1@$2" >>"$log" 2>&1; then
+		absent "$1" "npm could not get it; see $log"
+	fi
+}
+[ -f "$to/package.json" ] || echo '{"private": true}' >"$to/package.json"
+npm_get jsonata 2.2.2
+npm_get node-red 4.1.8
+
+if [ ! -x "$to/bloblang" ]; then
+	out=$(realpath "$to")/bloblang
+	if ! command -v go >/dev/null; then
+		absent Bloblang "there is no Go"
+	elif ! (cd "$from/bloblang" && timeout 400 go build -buildvcs=false \
+		-mod=readonly -o "$out" .) >>"$log" 2>&1; then
+		absent Bloblang "Go could not build it; see $log"
+	fi
+fi
+
+for name in nats:libnats rabbitmq:librabbitmq; do
+	c=$from/${name%:*}.c
+	[ "$to/${name%:*}" -nt "$c" ] && continue
+	if ! pkg-config --exists "${name#*:}"; then
+		absent "${name%:*}" "there is no ${name#*:}-dev"
+	elif ! cc -std=c11 -D_GNU_SOURCE -O2 -o "$to/${name%:*}" "$c" \
+		$(pkg-config --cflags --libs "${name#*:}") -pthread \
+		>>"$log" 2>&1; then
+		absent "${name%:*}" "it does not build; see $log"
+	fi
+done
+exit 0
