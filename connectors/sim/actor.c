@@ -1,9 +1,12 @@
 /* actor - see actor.h. */
 #include "connectors/sim/actor.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
+#include "broker/base/clock.h"
 #include "broker/base/file.h"
 #include "broker/base/json.h"
 #include "broker/base/mp.h"
@@ -34,7 +37,8 @@ static enum err
 load_schemas(struct actors *a, struct faults *f)
 {
 	static const char *const types[] = {"sim.order", "sim.payment",
-	    "sim.refund", "sim.payback", "sim.settlement", "sim.request"};
+	    "sim.refund", "sim.payback", "sim.settlement", "sim.scan",
+	    "sim.product", "sim.stock", "sim.request"};
 	char path[4096];
 	enum err e;
 
@@ -203,7 +207,23 @@ print(struct arena *a, const char **out, const char *fmt, ...)
 	return *out != NULL ? ERR_OK : err_note(ERR_LIMIT, "too long");
 }
 
-/* A scalar of the map as text. */
+static enum err
+as_json(struct arena *a, struct slice mp, struct slice *out)
+{
+	struct buf b;
+	enum err e;
+
+	buf_init(&b, PART_MAX);
+	e = mp_to_json(mp, JSON_COMPACT, &b);
+	if (e == ERR_OK)
+		e = buf_check(&b);
+	if (e == ERR_OK)
+		e = arena_copy(a, buf_all(&b), out);
+	buf_fini(&b);
+	return e;
+}
+
+/* A scalar of the map as text; what is larger, as JSON. */
 static enum err
 scalar(struct arena *a, struct slice v, struct slice *out)
 {
@@ -216,6 +236,8 @@ scalar(struct arena *a, struct slice v, struct slice *out)
 		return e;
 	if (x.type == MP_STR || x.type == MP_DECIMAL)
 		return arena_copy(a, x.bytes, out);
+	if (x.type == MP_MAP || x.type == MP_ARRAY)
+		return as_json(a, v, out);
 	if (x.type != MP_INT)
 		return err_note(
 		    ERR_TYPE, "a header or parameter must be a text");
@@ -305,15 +327,14 @@ static enum err
 take_body(struct press *p, struct slice body)
 {
 	struct buf b;
-	enum err e = ERR_OK;
+	enum err e;
 
-	buf_init(&b, PART_MAX);
 	if (p->door->body == DOOR_JSON)
-		e = mp_to_json(body, JSON_COMPACT, &b);
-	else if (p->door->body == DOOR_FORM)
+		return as_json(p->keep, body, &p->q.body);
+	buf_init(&b, PART_MAX);
+	if (p->door->body == DOOR_FORM)
 		put_params(&b, &p->q.form);
-	if (e == ERR_OK)
-		e = buf_check(&b);
+	e = buf_check(&b);
 	if (e == ERR_OK)
 		e = arena_copy(p->keep, buf_all(&b), &p->q.body);
 	buf_fini(&b);
@@ -403,6 +424,86 @@ take_listed(struct press *p, struct slice map)
 	return e;
 }
 
+/* Where the system's own folder is: its setting of that name. */
+static enum err
+folder_of(const struct actors *a, const struct actor *who, struct arena *keep,
+    const char **out)
+{
+	struct slice text = SLICE_EMPTY;
+	struct buf b;
+
+	(void)mp_get_str(buf_all(&who->open), "folder", &text);
+	if (text.n == 0)
+		return err_note(ERR_CONFIG, "%.*s has no setting folder",
+		    SLICE_ARG(who->name));
+	buf_init(&b, 4096);
+	config_path(a->config, text, &b);
+	*out = buf_check(&b) == ERR_OK ? arena_strdup(keep, buf_all(&b)) : NULL;
+	buf_fini(&b);
+	return *out != NULL ? ERR_OK : err_note(ERR_LIMIT, "too long");
+}
+
+/* A file's lines, each with its end. */
+static enum err
+press_file(const struct actors *a, const struct actor *who, struct slice file,
+    struct arena *keep, struct message *out)
+{
+	struct slice lines = SLICE_EMPTY;
+	struct mp_in in;
+	struct mp head = {.count = 0}, line;
+	struct buf b;
+	enum err e;
+
+	memset(out, 0, sizeof(*out));
+	out->from = who;
+	out->url = "";
+	if (!mp_get_str(file, "name", &out->file) ||
+	    !mp_get_time(file, "at", &out->file_at) ||
+	    !mp_get(file, "lines", &lines))
+		return err_note(ERR_TYPE, "a file has a name, at and lines");
+	e = arena_copy(keep, out->file, &out->file);
+	if (e == ERR_OK)
+		e = folder_of(a, who, keep, &out->folder);
+	buf_init(&b, PART_MAX);
+	in = mp_in(lines);
+	if (e == ERR_OK)
+		e = mp_next(&in, &head);
+	for (uint32_t i = 0; e == ERR_OK && i < head.count; i++) {
+		e = mp_next(&in, &line);
+		buf_slice(&b, line.bytes);
+		buf_byte(&b, '\n');
+	}
+	if (e == ERR_OK)
+		e = buf_check(&b);
+	if (e == ERR_OK)
+		e = arena_copy(keep, buf_all(&b), &out->body);
+	buf_fini(&b);
+	return e;
+}
+
+enum err
+message_drop(const struct message *m)
+{
+	char part[4400], path[4400];
+	struct timespec at[2];
+	enum err e;
+
+	(void)snprintf(
+	    part, sizeof(part), "%s/.%.*s.part", m->folder, SLICE_ARG(m->file));
+	(void)snprintf(
+	    path, sizeof(path), "%s/%.*s", m->folder, SLICE_ARG(m->file));
+	at[0].tv_sec = at[1].tv_sec = (time_t)(m->file_at / NS_PER_SEC);
+	at[0].tv_nsec = at[1].tv_nsec = (long)(m->file_at % NS_PER_SEC);
+	e = dir_make(m->folder);
+	if (e == ERR_OK)
+		e = file_write(part, m->body, 0640);
+	if (e != ERR_OK)
+		return e;
+	if (utimensat(AT_FDCWD, part, at, 0) != 0 || rename(part, path) != 0)
+		return err_errno(ERR_IO, "cannot put %s", path);
+	return ERR_OK;
+}
+
 static enum err
 press(const struct actor *who, struct slice data, const char *base, int64_t now,
     struct arena *keep, struct message *out)
@@ -476,6 +577,7 @@ play_map(struct actors *a, const struct actor *who, const struct mapping *m,
     struct message *out, size_t *n, size_t max)
 {
 	const struct result *r = mapping_eval(a->eval, m, in);
+	struct slice part;
 	enum err e = ERR_OK;
 
 	if (r->verdict == EVAL_SKIP)
@@ -486,7 +588,12 @@ play_map(struct actors *a, const struct actor *who, const struct mapping *m,
 	for (size_t i = 0; e == ERR_OK && i < r->n; i++) {
 		if (*n == max)
 			return err_note(ERR_LIMIT, "too many requests");
-		e = press(who, r->events[i].data, base, now, keep, &out[*n]);
+		part = SLICE_EMPTY;
+		if (mp_get(r->events[i].data, "file", &part))
+			e = press_file(a, who, part, keep, &out[*n]);
+		else
+			e = press(
+			    who, r->events[i].data, base, now, keep, &out[*n]);
 		*n += e == ERR_OK;
 	}
 	return e;

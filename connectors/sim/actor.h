@@ -3,8 +3,9 @@
  * (mappings/PACK/sim/ *.map.yaml) turn what happened into that product's
  * payload, and the pack's own recipe signs it. Nothing here knows a product.
  *
- * A map takes sim.order or sim.payment and emits sim.request (mappings/sim/
- * says what stands in them).
+ * A map takes sim.order, sim.scan ... and emits sim.request (mappings/sim/ says
+ * what stands in them): something for one of the pack's doors, or a file for
+ * the system's folder.
  */
 #ifndef VAYLA_SIM_ACTOR_H
 #define VAYLA_SIM_ACTOR_H
@@ -29,8 +30,8 @@ struct actors {
 	struct eval *eval;
 	size_t n;
 	struct actor *v;
-	const struct schema *schemas[8];
-	const char *types[9];
+	const struct schema *schemas[12];
+	const char *types[13];
 	size_t schemas_n;
 };
 
@@ -50,6 +51,9 @@ struct message {
 	const char *headers[32]; /* "Name: value" */
 	struct slice body;
 	struct listed listed; /* path is empty: nowhere */
+	struct slice file;    /* its name; empty: it goes over HTTP */
+	const char *folder;
+	int64_t file_at; /* its time of change, ns */
 };
 
 /* The systems of vayla.yaml whose pack is among `packs` (NULL-terminated). All
@@ -57,6 +61,9 @@ struct message {
 enum err actors_load(struct actors *out, const char *config, char *const *packs,
     struct faults *f) MUST_CHECK;
 void actors_free(struct actors *a);
+
+/* Put a message that is a file into its folder, by rename. */
+enum err message_drop(const struct message *m) MUST_CHECK;
 
 /*
  * What all actors send when this happens; appended to out, at most `max`.

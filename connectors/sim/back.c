@@ -45,25 +45,69 @@ add(struct credit *c, size_t of, int64_t quantity, struct amount part)
 	c->gross += part.net + part.vat;
 }
 
-/* A fifth off one line: the customer keeps it. */
+/* A sum, and not a word of what it is for. */
+static void
+sum(struct credit *c, const struct order *o, int64_t percent)
+{
+	struct totals t;
+
+	order_totals(o, &t);
+	c->gross = t.gross * percent / 100;
+}
+
+/* A fifth off one line, or a tenth off it all: the customer keeps it. */
 static void
 cheaper(struct credit *c, const struct order *o, struct rng *r)
 {
 	size_t of = rng_below(r, o->lines_n);
 	const struct order_line *l = &o->lines[of];
 
-	add(c, of, 0,
-	    amount_of((l->after.net + l->after.vat) / 5, l->good->vat));
 	c->reason = "Hinnanalennus";
+	if (rng_chance(r, 40))
+		sum(c, o, 10);
+	else
+		add(c, of, 0,
+		    amount_of((l->after.net + l->after.vat) / 5, l->good->vat));
+}
+
+static void
+carriage(struct credit *c, const struct order *o)
+{
+	if (o->shipping.title == NULL || o->shipping.price.net <= 0)
+		return;
+	c->shipping = true;
+	c->gross += o->shipping.price.net + o->shipping.price.vat;
+}
+
+/* Nothing reached the customer: all of it, a fee perhaps left out. */
+static void
+all(struct credit *c, const struct order *o, enum back why, struct rng *r)
+{
+	if (why == BACK_LOST && rng_chance(r, 50)) {
+		sum(c, o, 100);
+		return;
+	}
+	for (size_t i = 0; i < o->lines_n; i++)
+		add(c, i, o->lines[i].quantity, o->lines[i].after);
+	if (why == BACK_LOST)
+		carriage(c, o);
 }
 
 size_t
-back_make(struct credit out[BACK_CREDITS], const struct order *o, struct rng *r)
+back_make(struct credit out[BACK_CREDITS], const struct order *o, enum back why,
+    struct rng *r)
 {
 	int64_t gone[ORDER_LINES] = {0};
 	size_t n = 0, most = rng_chance(r, 25) ? BACK_CREDITS : 1;
 	bool whole = rng_chance(r, 30), reduced = rng_chance(r, 15);
 
+	if (why != BACK_RETURN) {
+		out[0] = (struct credit){.id = o->id * 10 + 1,
+		    .reason =
+			why == BACK_LOST ? "Katosi matkalla" : "Noutamatta"};
+		all(&out[0], o, why, r);
+		return out[0].gross > 0;
+	}
 	for (size_t k = 0; k < most; k++) {
 		struct credit *c = &out[n];
 
@@ -83,12 +127,8 @@ back_make(struct credit out[BACK_CREDITS], const struct order *o, struct rng *r)
 		}
 		if (reduced && k == 0)
 			cheaper(c, o, r);
-		if (whole && k == 0 && o->shipping.title != NULL &&
-		    o->shipping.price.net > 0) {
-			c->shipping = true;
-			c->gross += o->shipping.price.net;
-			c->gross += o->shipping.price.vat;
-		}
+		if (whole && !reduced && k == 0)
+			carriage(c, o);
 		n += c->gross > 0;
 	}
 	return n;

@@ -4,7 +4,8 @@
  *
  * Invariant: all credits of one order together never give back more of a line
  * than stood on it, to the cent; a line that came back whole is given back
- * whole, in however many parts.
+ * whole, in however many parts. A credit without lines is a sum, and then the
+ * only one of its order.
  */
 #ifndef VAYLA_SIM_BACK_H
 #define VAYLA_SIM_BACK_H
@@ -31,10 +32,13 @@ struct credit {
 /* How likely in percent something of this order comes back. */
 unsigned back_percent(const struct order *o);
 
+/* Why money goes back. */
+enum back { BACK_RETURN, BACK_UNCLAIMED, BACK_LOST };
+
 /* One or several credits of an order that was paid; the number of them, which
  * may be none. */
-size_t back_make(
-    struct credit out[BACK_CREDITS], const struct order *o, struct rng *r);
+size_t back_make(struct credit out[BACK_CREDITS], const struct order *o,
+    enum back why, struct rng *r);
 
 /* As a sim.refund: one msgpack map. */
 void back_write(

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "broker/base/clock.h"
+#include "broker/base/json.h"
 #include "broker/base/mp.h"
 #include "broker/base/zone.h"
 #include "connectors/sim/rng.h"
@@ -14,6 +15,9 @@
 #define SITES 8
 #define ITEMS_MAX 4000000
 #define PAGE_MAX (32 * 1024 * 1024)
+#define BODY_MAX (256 * 1024) /* of a change */
+#define HELD 64		      /* questions that hang at once */
+#define HANG_MS 3000
 
 struct item {
 	const struct actor *of;
@@ -21,12 +25,25 @@ struct item {
 	int64_t at;
 	size_t body_n;
 	char *body;
+	bool own_body; /* a change has replaced it */
 };
 
 struct site {
 	struct far *far;
 	const struct actor *of;
 	struct MHD_Daemon *daemon;
+};
+
+/* One question, from its head to its answer. */
+struct question {
+	struct buf body;
+	bool hung;
+};
+
+/* One that nobody answers, until it is cut off. */
+struct held {
+	struct MHD_Connection *con;
+	int64_t until;
 };
 
 struct far {
@@ -36,6 +53,8 @@ struct far {
 	struct item *v;
 	struct rng rng;
 	int64_t faults;
+	size_t held_n;
+	struct held held[HELD];
 	struct far_counts counts;
 };
 
@@ -80,7 +99,80 @@ item_make(struct item *x, const struct message *m)
 	x->size = put(&p, l->size);
 	x->body_n = m->body.n;
 	x->body = put(&p, m->body);
+	x->own_body = false;
 	return ERR_OK;
+}
+
+static void
+item_free(struct item *x)
+{
+	if (x->own_body)
+		free(x->body);
+	free(x->path); /* the block of them all */
+}
+
+/* The fields that `change` has take the place of the body's; others stay. */
+static enum err
+item_change(struct item *x, struct slice change)
+{
+	struct buf was, to, all;
+	struct slice v;
+	struct mp_in in;
+	struct mp head, key;
+	size_t mark;
+	uint32_t n = 0;
+	char *body = NULL;
+	enum err e;
+
+	buf_init(&was, 4 * BODY_MAX);
+	buf_init(&to, 4 * BODY_MAX);
+	buf_init(&all, 8 * BODY_MAX);
+	e = json_to_mp(slice_of(x->body, x->body_n), &was, NULL);
+	if (e == ERR_OK)
+		e = json_to_mp(change, &to, NULL);
+	mark = mp_open(&all);
+	for (int both = 0; e == ERR_OK && both < 2; both++) {
+		in = mp_in(buf_all(both == 0 ? &was : &to));
+		e = mp_next(&in, &head);
+		if (e == ERR_OK && head.type != MP_MAP)
+			e = err_note(ERR_TYPE, "no object");
+		for (uint32_t i = 0; e == ERR_OK && i < head.count; i++) {
+			char name[256];
+			struct slice other;
+
+			e = mp_next(&in, &key);
+			if (e == ERR_OK)
+				e = mp_value(&in, &v);
+			(void)snprintf(
+			    name, sizeof(name), "%.*s", SLICE_ARG(key.bytes));
+			if (e != ERR_OK ||
+			    (both == 0 && mp_get(buf_all(&to), name, &other)))
+				continue;
+			mp_put_str(&all, key.bytes);
+			buf_slice(&all, v);
+			n++;
+		}
+	}
+	mp_close_map(&all, mark, n);
+	buf_reset(&to);
+	if (e == ERR_OK)
+		e = buf_check(&all);
+	if (e == ERR_OK)
+		e = mp_to_json(buf_all(&all), JSON_COMPACT, &to);
+	if (e == ERR_OK && (body = malloc(to.n)) == NULL)
+		e = err_note(ERR_NOMEM, "no memory for a change");
+	if (e == ERR_OK) {
+		memcpy(body, to.p, to.n);
+		if (x->own_body)
+			free(x->body);
+		x->body = body;
+		x->body_n = to.n;
+		x->own_body = true;
+	}
+	buf_fini(&was);
+	buf_fini(&to);
+	buf_fini(&all);
+	return e;
 }
 
 enum err
@@ -97,7 +189,7 @@ far_keep(struct far *f, const struct message *m)
 	if (x != NULL) {
 		if (x->at > m->listed.at)
 			return ERR_OK;
-		free(x->path);
+		item_free(x);
 		f->counts.items--;
 	} else {
 		if (f->n == ITEMS_MAX)
@@ -137,14 +229,57 @@ answer(struct MHD_Connection *con, unsigned status, const char *type,
 	return ok;
 }
 
+/* Half of what was promised, then an end. */
+static ssize_t
+broken_off(void *arg, uint64_t pos, char *out, size_t max)
+{
+	static const char half[] = "[{\"id\": 1, \"sta";
+
+	(void)arg;
+	if (pos > 0 || max < sizeof(half))
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	memcpy(out, half, sizeof(half) - 1);
+	return (ssize_t)sizeof(half) - 1;
+}
+
 static enum MHD_Result
-spoil(struct far *f, struct MHD_Connection *con)
+break_off(struct MHD_Connection *con)
+{
+	struct MHD_Response *r = MHD_create_response_from_callback(
+	    4096, 1024, broken_off, NULL, NULL);
+	enum MHD_Result ok;
+
+	if (r == NULL)
+		return MHD_NO;
+	(void)MHD_add_response_header(r, "Content-Type", "application/json");
+	ok = MHD_queue_response(con, 200, r);
+	MHD_destroy_response(r);
+	return ok;
+}
+
+/* Nobody answers; far_run() hangs up in the end. */
+static enum MHD_Result
+hang(struct far *f, struct question *q, struct MHD_Connection *con)
+{
+	if (f->held_n == HELD)
+		return MHD_NO;
+	q->hung = true;
+	f->held[f->held_n++] =
+	    (struct held){con, clock_mono() + HANG_MS * NS_PER_MS};
+	MHD_suspend_connection(con);
+	return MHD_YES;
+}
+
+static enum MHD_Result
+spoil(struct far *f, struct question *q, struct MHD_Connection *con)
 {
 	static const char json[] = "{\"message\":\"not now\"}";
 	static const char html[] = "<html><body>Maintenance</body></html>";
+	static const char failed[] =
+	    "{\"status\":\"FAILED\",\"message\":\"not now\"}";
 
 	f->counts.faults++;
-	switch (rng_below(&f->rng, 4)) {
+	switch (rng_below(&f->rng, 7)) {
 	case 0:
 		return answer(
 		    con, 500, "application/json", json, sizeof(json) - 1);
@@ -153,6 +288,13 @@ spoil(struct far *f, struct MHD_Connection *con)
 		    con, 429, "application/json", json, sizeof(json) - 1);
 	case 2:
 		return answer(con, 200, "text/html", html, sizeof(html) - 1);
+	case 3:
+		return answer(
+		    con, 200, "application/json", failed, sizeof(failed) - 1);
+	case 4:
+		return break_off(con);
+	case 5:
+		return hang(f, q, con);
 	default:
 		return MHD_NO; /* it hangs up */
 	}
@@ -240,31 +382,109 @@ list(const struct site *s, struct MHD_Connection *con, const char *url)
 	return ok;
 }
 
+/* What stands at PATH/ID. */
+static struct item *
+one(const struct site *s, const char *url)
+{
+	struct far *f = s->far;
+
+	for (size_t i = 0; i < f->n; i++) {
+		struct item *x = &f->v[i];
+		size_t n = strlen(x->path);
+
+		if (x->of == s->of && strncmp(url, x->path, n) == 0 &&
+		    url[n] == '/' && strcmp(url + n + 1, x->id) == 0)
+			return x;
+	}
+	return NULL;
+}
+
+static enum MHD_Result
+change(const struct site *s, struct question *q, struct MHD_Connection *con,
+    const char *url)
+{
+	static const char none[] = "{\"message\":\"no such thing\"}";
+	static const char bad[] = "{\"message\":\"that is no object\"}";
+	struct item *x = one(s, url);
+
+	if (x == NULL)
+		return answer(
+		    con, 404, "application/json", none, sizeof(none) - 1);
+	if (buf_check(&q->body) != ERR_OK ||
+	    item_change(x, buf_all(&q->body)) != ERR_OK)
+		return answer(
+		    con, 400, "application/json", bad, sizeof(bad) - 1);
+	s->far->counts.changed++;
+	return answer(con, 200, "application/json", x->body, x->body_n);
+}
+
 static enum MHD_Result
 on_request(void *arg, struct MHD_Connection *con, const char *url,
     const char *method, const char *version, const char *body, size_t *body_n,
     void **own)
 {
-	static const char no[] = "{\"message\":\"only lists are known here\"}";
-	static int seen;
+	static const char no[] =
+	    "{\"message\":\"lists and PUT are known here\"}";
 	struct site *s = arg;
+	struct question *q = *own;
+	const struct item *x;
 
 	(void)version;
-	(void)body;
-	if (*own == NULL) { /* the head alone */
-		*own = &seen;
+	if (q == NULL) { /* the head alone */
+		*own = q = calloc(1, sizeof(*q));
+		if (q == NULL)
+			return MHD_NO;
+		buf_init(&q->body, BODY_MAX);
 		return MHD_YES;
 	}
 	if (*body_n > 0) {
+		buf_put(&q->body, body, *body_n);
 		*body_n = 0;
 		return MHD_YES;
 	}
+	if (q->hung)
+		return MHD_NO;
 	s->far->counts.asked++;
 	if (rng_below(&s->far->rng, 100) < (size_t)s->far->faults)
-		return spoil(s->far, con);
+		return spoil(s->far, q, con);
+	if (strcmp(method, "PUT") == 0)
+		return change(s, q, con, url);
 	if (strcmp(method, "GET") != 0)
 		return answer(con, 405, "application/json", no, sizeof(no) - 1);
-	return list(s, con, url);
+	x = one(s, url);
+	return x != NULL
+		   ? answer(con, 200, "application/json", x->body, x->body_n)
+		   : list(s, con, url);
+}
+
+static void
+on_end(void *arg, struct MHD_Connection *con, void **own,
+    enum MHD_RequestTerminationCode why)
+{
+	struct question *q = *own;
+
+	(void)arg;
+	(void)con;
+	(void)why;
+	if (q == NULL)
+		return;
+	buf_fini(&q->body);
+	free(q);
+	*own = NULL;
+}
+
+/* Cut off what has hung long enough; at the end, all of it. */
+static void
+let_go(struct far *f, bool all)
+{
+	int64_t now = clock_mono();
+
+	for (size_t i = f->held_n; i-- > 0;) {
+		if (!all && f->held[i].until > now)
+			continue;
+		MHD_resume_connection(f->held[i].con);
+		f->held[i] = f->held[--f->held_n];
+	}
 }
 
 /* ---- all of it ---- */
@@ -314,10 +534,12 @@ far_open(
 		here.sin_port = htons(port);
 		here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		*s = (struct site){.far = f, .of = &a->v[i]};
-		s->daemon = MHD_start_daemon(MHD_USE_EPOLL, port, NULL, NULL,
+		s->daemon = MHD_start_daemon(
+		    MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, port, NULL, NULL,
 		    on_request, s, MHD_OPTION_SOCK_ADDR,
 		    (struct sockaddr *)&here,
-		    MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+		    MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+		    MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_END);
 		if (s->daemon == NULL) {
 			far_free(f);
 			return err_errno(ERR_IO,
@@ -338,10 +560,11 @@ far_free(struct far *f)
 {
 	if (f == NULL)
 		return;
+	let_go(f, true);
 	for (size_t i = 0; i < f->sites_n; i++)
 		MHD_stop_daemon(f->sites[i].daemon);
 	for (size_t i = 0; i < f->n; i++)
-		free(f->v[i].path); /* the block of them all */
+		item_free(&f->v[i]);
 	free(f->v);
 	free(f);
 }
@@ -349,6 +572,8 @@ far_free(struct far *f)
 void
 far_run(struct far *f)
 {
+	if (f != NULL)
+		let_go(f, false);
 	for (size_t i = 0; f != NULL && i < f->sites_n; i++)
 		(void)MHD_run(f->sites[i].daemon);
 }

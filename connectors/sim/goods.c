@@ -84,6 +84,9 @@ const char *const notes[] = {"Jätä oven eteen, kiitos!",
     "Ovikoodi 1234"};
 const size_t notes_n = COUNT(notes);
 
+const char *const parcel_leads[] = {"JJFI6", "JJFI6", "JJFI6", "MH2"};
+const size_t parcel_leads_n = COUNT(parcel_leads);
+
 const struct carriage carriages[] = {
     {"Nouto myymälästä", 0},
     {"Toimitus noutopisteeseen", 490},

@@ -34,6 +34,10 @@ extern const char *const first_names[],
 extern const size_t first_names_n, last_names_n, streets_n, company_words_n,
     notes_n;
 
+/* How the numbers of parcels begin. */
+extern const char *const parcel_leads[];
+extern const size_t parcel_leads_n;
+
 struct carriage {
 	const char *title;
 	int64_t gross;

@@ -244,8 +244,32 @@ order_totals(const struct order *o, struct totals *t)
 	t->gross = t->net + t->vat;
 }
 
-void
-order_edit(struct order *o)
+int64_t
+order_due(const struct order *o)
+{
+	struct totals t;
+
+	order_totals(o, &t);
+	return t.gross - o->card;
+}
+
+/* Some pay with a gift card, and the rest, if there is one, in another way. */
+static void
+card(struct rng *r, struct order *o, int64_t gross)
+{
+	static const int64_t cards[] = {1000, 2500, 5000};
+
+	if (o->paying != PAY_ONLINE || !rng_chance(r, 8))
+		return;
+	o->card = cards[rng_below(r, sizeof(cards) / sizeof(cards[0]))];
+	if (o->card >= gross) {
+		o->card = gross;
+		o->paying = PAY_NOTHING;
+	}
+}
+
+static void
+take_off(struct order *o)
 {
 	struct order_line *l = &o->lines[o->lines_n - 1];
 
@@ -263,6 +287,14 @@ order_edit(struct order *o)
 	l->after = amount_of(
 	    gross_of(l->after) / l->quantity * (l->quantity - 1), l->good->vat);
 	l->quantity--;
+}
+
+void
+order_edit(struct order *o)
+{
+	take_off(o);
+	if (order_due(o) <= 0)
+		o->card = 0; /* the customer keeps it for another time */
 }
 
 void
@@ -291,4 +323,5 @@ order_make(struct order *o, uint64_t seed, int64_t number, int64_t now)
 		    : i < 88	 ? PAY_ONLINE
 		    : i < 96	 ? PAY_TRANSFER
 				 : PAY_DELIVERY;
+	card(&r, o, t.gross);
 }

@@ -58,6 +58,8 @@ struct order {
 	size_t fees_n;
 	struct order_extra fees[2];
 	char coupon[16]; /* or "" */
+	int64_t card;	 /* cents of it that a gift card pays */
+	char parcel[24]; /* its number, once it has left; or "" */
 	enum order_paying paying;
 };
 
@@ -78,6 +80,9 @@ void order_make(struct order *o, uint64_t seed, int64_t number, int64_t now);
 void order_edit(struct order *o);
 
 void order_totals(const struct order *o, struct totals *t);
+
+/* What is left to pay when a gift card has paid its part. */
+int64_t order_due(const struct order *o);
 
 /* What happened to it, as the shop tells it. */
 struct order_news {

@@ -153,6 +153,22 @@ coupons(struct map *m, const struct order *o, const struct totals *t)
 }
 
 static void
+gift_cards(struct map *m, const struct order *o)
+{
+	struct map in;
+
+	key(m, "gift_cards");
+	mp_put_array(m->b, o->card > 0);
+	if (o->card == 0)
+		return;
+	in = map_open(m->b);
+	integer(&in, "id", o->id * 20 + 16);
+	text(&in, "code", o->key);
+	cents(&in, "amount", o->card);
+	map_close(&in);
+}
+
+static void
 taxes(struct map *m, const struct order *o, const struct totals *t)
 {
 	size_t mark;
@@ -211,6 +227,7 @@ order_write(struct buf *out, const struct order *o, const struct order_news *n)
 	extras(&m, "shipping", &o->shipping, o->shipping.title != NULL);
 	extras(&m, "fees", o->fees, o->fees_n);
 	coupons(&m, o, &t);
+	gift_cards(&m, o);
 	taxes(&m, o, &t);
 	cents(&m, "discount", t.discount.net);
 	cents(&m, "discount_tax", t.discount.vat);
@@ -220,5 +237,6 @@ order_write(struct buf *out, const struct order *o, const struct order_news *n)
 	cents(&m, "total", t.gross);
 	cents(&m, "total_tax", t.vat);
 	text(&m, "paying", paying[o->paying]);
+	text(&m, "parcel", o->parcel);
 	map_close(&m);
 }

@@ -23,7 +23,7 @@ struct lane {
 	bool busy, flying;
 	struct script script;
 	size_t step, end;	/* the next, and where to stop */
-	size_t settlement;	/* of a week: its number + 1; 0 none */
+	const char *type;	/* of what happens: "sim.order" ... */
 	struct week_item *item; /* of a week, or NULL */
 	struct arena keep;
 	struct message messages[MESSAGES];
@@ -73,10 +73,48 @@ on_answer(char *p, size_t size, size_t n, void *arg)
 }
 
 static void
+log_answer(struct lane *l, const struct message *m, long status)
+{
+	if (l->item != NULL) {
+		l->item->status = (int)status;
+		l->item->tries = l->tries;
+		return;
+	}
+	buf_str(&l->log, l->logged ? ",{\"to\":" : ",\"messages\":[{\"to\":");
+	l->logged = true;
+	json_quote(&l->log, m->from->name);
+	buf_str(&l->log, ",\"what\":");
+	json_quote(&l->log, slice_str(step_type(&l->script.steps[l->step])));
+	buf_printf(&l->log, ",\"status\":%ld,\"tries\":%d}", status, l->tries);
+}
+
+static void lane_next(struct lane *l);
+
+/* A file is there at once, whole, and as old as what it says. */
+static void
+send_file(struct lane *l, const struct message *m)
+{
+	struct play_counts *c = counts_of(l->run, m);
+	enum err e = message_drop(m);
+
+	c->sent++;
+	if (e == ERR_OK)
+		c->taken++;
+	else
+		l->run->err = e;
+	log_answer(l, m, e == ERR_OK ? 201 : 0);
+	lane_next(l);
+}
+
+static void
 send_message(struct lane *l)
 {
 	const struct message *m = &l->messages[l->message];
 
+	if (m->file.n > 0) {
+		send_file(l, m);
+		return;
+	}
 	l->due = 0;
 	l->flying = true;
 	l->tries++;
@@ -103,22 +141,6 @@ send_message(struct lane *l)
 	}
 	counts_of(l->run, m)->sent++;
 	curl_multi_add_handle(l->run->multi, l->easy);
-}
-
-static void
-log_answer(struct lane *l, const struct message *m, long status)
-{
-	if (l->item != NULL) {
-		l->item->status = (int)status;
-		l->item->tries = l->tries;
-		return;
-	}
-	buf_str(&l->log, l->logged ? ",{\"to\":" : ",\"messages\":[{\"to\":");
-	l->logged = true;
-	json_quote(&l->log, m->from->name);
-	buf_str(&l->log, ",\"what\":");
-	json_quote(&l->log, slice_str(step_type(&l->script.steps[l->step])));
-	buf_printf(&l->log, ",\"status\":%ld,\"tries\":%d}", status, l->tries);
 }
 
 /* ---- one order ---- */
@@ -169,10 +191,8 @@ lane_write(struct lane *l, struct buf *out)
 {
 	const struct step *st = &l->script.steps[l->step];
 
-	if (l->settlement > 0) {
-		week_settle(l->run->o->week, l->settlement - 1, out);
-		return "sim.settlement";
-	}
+	if (l->item != NULL && l->item->what != WEEK_STEP)
+		return week_write(l->run->o->week, l->item, out);
 	step_write(out, &l->script, st);
 	return step_type(st);
 }
@@ -203,7 +223,6 @@ lane_step(struct lane *l)
 {
 	struct run *run = l->run;
 	struct buf data;
-	const char *type;
 	enum err e;
 
 	l->message = l->messages_n = 0;
@@ -216,12 +235,12 @@ lane_step(struct lane *l)
 		}
 		arena_reset(&l->keep);
 		buf_init(&data, 1024 * 1024);
-		type = lane_write(l, &data);
+		l->type = lane_write(l, &data);
 		e = buf_check(&data);
 		if (e == ERR_OK)
-			e = actors_play(run->a, slice_str(type), buf_all(&data),
-			    run->o->base, clock_now(), &l->keep, l->messages,
-			    &l->messages_n, MESSAGES);
+			e = actors_play(run->a, slice_str(l->type),
+			    buf_all(&data), run->o->base, clock_now(), &l->keep,
+			    l->messages, &l->messages_n, MESSAGES);
 		buf_fini(&data);
 		if (e != ERR_OK) {
 			run->err = e;
@@ -247,9 +266,10 @@ lane_start(struct lane *l, int64_t which)
 	l->busy = true;
 	if (w != NULL) {
 		l->item = &w->v[w->turn[which]];
-		l->settlement =
-		    (size_t)which < w->n ? 0 : (size_t)which - w->n + 1;
-		week_script(w, l->item->order, &l->script);
+		if (l->item->what == WEEK_STEP)
+			week_script(w, l->item->order, &l->script);
+		else
+			memset(&l->script, 0, sizeof(l->script));
 		l->step = l->item->step;
 		l->end = l->step + 1;
 		lane_step(l);
@@ -329,8 +349,7 @@ lane_answered(struct lane *l, CURLcode code)
 	if (r->first_refusal[0] == '\0')
 		(void)snprintf(r->first_refusal, sizeof(r->first_refusal),
 		    "order %lld, %s to %.*s: %s%ld %.*s",
-		    (long long)l->script.steps[0].order.number,
-		    step_type(&l->script.steps[l->step]),
+		    (long long)l->script.steps[0].order.number, l->type,
 		    SLICE_ARG(m->from->name),
 		    code == CURLE_OK ? "" : curl_easy_strerror(code), status,
 		    (int)strcspn(buf_cstr(&l->answer), "\r\n"),
@@ -370,9 +389,9 @@ may_start(const struct run *run)
 	if (stopped(run) || run->next == run->total)
 		return false;
 	if (run->o->week != NULL && run->o->seconds > 0)
-		return week_since(run->o->week, (size_t)run->next) /
-			   (run->o->week->days * 86400) * run->o->seconds <=
-		       ns;
+		return week_part(run->o->week, (size_t)run->next) *
+			   run->o->seconds <=
+		       ns / 1000;
 	return run->o->rate == 0 || run->next <= ns * run->o->rate / NS_PER_SEC;
 }
 
@@ -484,9 +503,7 @@ play(struct actors *a, const struct play_options *o, struct play_report *r)
 	run->a = a;
 	run->o = o;
 	run->r = r;
-	run->total = o->week != NULL
-			 ? (int64_t)(o->week->n + o->week->settlements)
-			 : o->orders;
+	run->total = o->week != NULL ? (int64_t)o->week->all : o->orders;
 	run->begun = clock_mono();
 	e = run_init(run);
 	while (e == ERR_OK && working(run)) {

@@ -85,15 +85,15 @@ static struct step *
 pay(struct maker *m, const char *outcome)
 {
 	struct step *st;
-	struct totals t;
 
 	(void)later(m, 120);
 	st = add(m);
 	st->kind = STEP_PAYMENT;
 	st->outcome = outcome;
-	order_totals(&m->o, &t);
-	if (strcmp(outcome, "ok") == 0)
-		m->s->captured = t.gross;
+	if (strcmp(outcome, "ok") == 0) {
+		m->s->by_card = m->o.card;
+		m->s->captured = order_due(&m->o) + m->o.card;
+	}
 	return st;
 }
 
@@ -211,6 +211,8 @@ script_make(struct script *s, const struct order *o, uint64_t seed)
 	}
 	(void)tell(&m, "created",
 	    o->paying == PAY_TRANSFER ? "on_hold" : "processing", false);
+	if (o->paying == PAY_NOTHING) /* a card paid it all, or it is free */
+		s->captured = s->by_card = o->card;
 	if (rng_chance(&m.r, 30)) {
 		(void)later(&m, 300);
 		(void)tell(&m, "updated", s->steps[0].status, false);
@@ -256,26 +258,146 @@ give_back(struct maker *m, size_t credit)
 	m->s->refunded += m->s->credits[credit].gross;
 }
 
+static void
+moved(struct script *s, const struct good *good, int64_t delta, int64_t at)
+{
+	s->moves[s->moves_n++] = (struct move){good, delta, at};
+}
+
+/* Handed to the carrier now; its scans, and the moment of the last one. */
+static struct parcel *
+send(struct maker *m, enum way way)
+{
+	struct parcel *p = &m->s->parcels[m->s->parcels_n];
+
+	parcel_make(p, &m->o, way, m->at, &m->r);
+	for (size_t i = 0; i < p->n; i++) {
+		struct step *st = add(m);
+
+		st->kind = STEP_SCAN;
+		st->parcel = m->s->parcels_n;
+		st->scan = i;
+		st->at = p->scans[i].at;
+	}
+	m->at = p->scans[p->n - 1].at;
+	m->s->parcels_n++;
+	return p;
+}
+
+/* The shop packs it, and says so with the parcel's number. */
+static enum way
+dispatch(struct maker *m)
+{
+	struct script *s = m->s;
+	/* what a card paid is not given back, so its goods arrive */
+	enum way way = s->captured > s->by_card && s->by_card == 0
+			   ? way_pick(&m->r)
+			   : WAY_FETCHED;
+	const struct parcel *p;
+	size_t told = s->n;
+	struct step *st;
+
+	(void)later(m, 30 * 3600);
+	for (size_t i = 0; i < m->o.lines_n; i++)
+		moved(s, m->o.lines[i].good, -m->o.lines[i].quantity, m->at);
+	st = tell(m, "updated", "completed", false);
+	for (size_t i = 0; i < told; i++) {
+		if (s->steps[i].kind != STEP_ORDER || s->steps[i].paid_at == 0)
+			continue;
+		st->paid_at = s->steps[i].paid_at;
+		(void)snprintf(st->transaction, sizeof(st->transaction), "%s",
+		    s->steps[i].transaction);
+	}
+	p = send(m, way);
+	(void)snprintf(m->o.parcel, sizeof(m->o.parcel), "%s", p->number);
+	st->order = m->o;
+	return way;
+}
+
+/* What no gift card paid can be given back; the rest of the credits is not. */
+static void
+what_fits(struct script *s)
+{
+	int64_t left = s->captured - s->by_card;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->credits_n; i++) {
+		if (s->credits[i].gross > left)
+			continue;
+		left -= s->credits[i].gross;
+		s->credits[n++] = s->credits[i];
+	}
+	s->credits_n = n;
+}
+
+/* What the credits name is in the parcel; most of it can be sold again. */
+static void
+come_home(struct maker *m, bool sent)
+{
+	struct script *s = m->s;
+	bool any = false;
+
+	for (size_t i = 0; i < s->credits_n; i++)
+		for (size_t k = 0; k < s->credits[i].lines_n; k++)
+			any |= s->credits[i].lines[k].quantity > 0;
+	if (!any)
+		return;
+	if (sent) {
+		m->at += 86400 * NS_PER_SEC;
+		(void)later(m, 5 * 86400);
+		(void)send(m, WAY_HOME);
+	}
+	(void)later(m, 8 * 3600);
+	if (rng_chance(&m->r, 10))
+		return; /* scrap */
+	for (size_t i = 0; i < s->credits_n; i++)
+		for (size_t k = 0; k < s->credits[i].lines_n; k++) {
+			const struct back_line *b = &s->credits[i].lines[k];
+
+			if (b->quantity > 0)
+				moved(s, m->o.lines[b->of].good, b->quantity,
+				    m->at);
+		}
+}
+
+static bool
+sent(const struct script *s, const struct order *o, const char *status)
+{
+	return o->shipping.title != NULL && strcmp(status, "cancelled") != 0 &&
+	       (s->captured > 0 || o->paying == PAY_DELIVERY ||
+		   o->paying == PAY_NOTHING);
+}
+
 void
 script_after(struct script *s, uint64_t seed)
 {
 	const char *status;
 	struct maker m = {.s = s, .o = *final(s, &status)};
+	enum back why = BACK_RETURN;
+	enum way way = WAY_FETCHED;
+	int channel = 0;
 
 	m.r = rng_of(seed ^ UINT64_C(0xbac4), (uint64_t)m.o.number);
-	if (s->captured == 0 || !rng_chance(&m.r, back_percent(&m.o)))
-		return;
 	for (size_t i = 0; i < s->n; i++) {
 		if (s->steps[i].at > m.at)
 			m.at = s->steps[i].at;
 		if (s->steps[i].kind == STEP_PAYMENT)
-			m.channel = s->steps[i].channel;
+			channel = s->steps[i].channel;
 	}
-	m.at += 86400 * NS_PER_SEC; /* it has to arrive first */
-	s->credits_n = back_make(s->credits, &m.o, &m.r);
+	if (sent(s, &m.o, status))
+		way = dispatch(&m);
+	else
+		m.at += 86400 * NS_PER_SEC; /* it is fetched */
+	if (way == WAY_LOST || way == WAY_UNCLAIMED)
+		why = way == WAY_LOST ? BACK_LOST : BACK_UNCLAIMED;
+	else if (!rng_chance(&m.r, back_percent(&m.o)))
+		return;
+	if (s->captured <= s->by_card)
+		return;
+	s->credits_n = back_make(s->credits, &m.o, why, &m.r);
+	what_fits(s);
+	come_home(&m, why == BACK_RETURN && s->parcels_n > 0);
 	for (size_t i = 0; i < s->credits_n; i++) {
-		int channel = m.channel;
-
 		new_transaction(&m);
 		m.channel = channel;
 		give_back(&m, i);
@@ -285,8 +407,8 @@ script_after(struct script *s, uint64_t seed)
 const char *
 step_type(const struct step *st)
 {
-	static const char *const types[] = {
-	    "sim.order", "sim.payment", "sim.refund", "sim.payback"};
+	static const char *const types[] = {"sim.order", "sim.payment",
+	    "sim.refund", "sim.payback", "sim.scan"};
 
 	return types[st->kind];
 }
@@ -296,10 +418,8 @@ static void
 money_write(struct buf *out, const struct script *s, const struct step *st)
 {
 	bool back = st->kind == STEP_PAYBACK, told = st->transaction[0] != '\0';
-	struct totals t;
 	char text[64];
 
-	order_totals(&st->order, &t);
 	mp_put_map(out, told ? 8 : 7);
 	mp_put_cstr(out, "number");
 	(void)snprintf(text, sizeof(text), "%lld", (long long)st->order.number);
@@ -314,7 +434,8 @@ money_write(struct buf *out, const struct script *s, const struct step *st)
 		mp_put_cstr(out, st->transaction);
 	}
 	mp_put_cstr(out, "cents");
-	mp_put_int(out, back ? s->credits[st->credit].gross : t.gross);
+	mp_put_int(
+	    out, back ? s->credits[st->credit].gross : order_due(&st->order));
 	mp_put_cstr(out, "currency");
 	mp_put_cstr(out, "EUR");
 	mp_put_cstr(out, "status");
@@ -338,6 +459,9 @@ step_write(struct buf *out, const struct script *s, const struct step *st)
 		order_write(out, &st->order, &n);
 	else if (st->kind == STEP_REFUND)
 		back_write(out, &st->order, &s->credits[st->credit], st->at);
+	else if (st->kind == STEP_SCAN)
+		parcel_write(
+		    out, &st->order, &s->parcels[st->parcel], st->scan);
 	else
 		money_write(out, s, st);
 }
@@ -389,15 +513,13 @@ put_payments(struct buf *out, const struct script *s)
 	buf_str(out, ",\"payments\":[");
 	for (size_t i = 0; i < s->n; i++) {
 		const struct step *st = &s->steps[i];
-		struct totals t;
 
 		if (st->kind != STEP_PAYMENT)
 			continue;
-		order_totals(&st->order, &t);
 		put_text(out,
 		    first ? "{\"transaction\":" : ",{\"transaction\":",
 		    st->transaction);
-		put_money(out, ",\"amount\":", t.gross);
+		put_money(out, ",\"amount\":", order_due(&st->order));
 		put_text(out, ",\"status\":", st->outcome);
 		buf_byte(out, '}');
 		first = false;
@@ -434,6 +556,32 @@ put_credits(struct buf *out, const struct script *s, const struct order *o)
 	put_money(out, ",\"refunded\":", s->refunded);
 }
 
+/* What is in the parcels, and what became of each. */
+static void
+put_parcels(struct buf *out, const struct script *s)
+{
+	buf_str(out, ",\"parcels\":[");
+	for (size_t i = 0; i < s->parcels_n; i++) {
+		const struct parcel *p = &s->parcels[i];
+
+		put_text(
+		    out, i > 0 ? ",{\"number\":" : "{\"number\":", p->number);
+		put_text(out, ",\"way\":", way_text(p->way));
+		put_text(out, ",\"end\":", p->end);
+		put_text(out, ",\"direction\":",
+		    strcmp(p->end, "returned") == 0 ? "return" : "out");
+		buf_printf(out, ",\"scans\":%zu}", p->n);
+	}
+	buf_str(out, "],\"moves\":[");
+	for (size_t i = 0; i < s->moves_n; i++) {
+		put_text(out,
+		    i > 0 ? ",{\"sku\":" : "{\"sku\":", s->moves[i].good->sku);
+		buf_printf(
+		    out, ",\"delta\":%lld}", (long long)s->moves[i].delta);
+	}
+	buf_byte(out, ']');
+}
+
 void
 script_expect(struct buf *out, const struct script *s)
 {
@@ -445,7 +593,8 @@ script_expect(struct buf *out, const struct script *s)
 	bool first = true;
 
 	order_totals(o, &t);
-	buf_printf(out, "{\"number\":\"%lld\"", (long long)o->number);
+	buf_printf(out, "{\"number\":\"%lld\",\"id\":\"%lld\"",
+	    (long long)o->number, (long long)o->id);
 	put_text(out, ",\"fate\":", fate_text(s->fate));
 	put_text(out, ",\"status\":", status);
 	put_text(out, ",\"paying\":", paying[o->paying]);
@@ -476,6 +625,9 @@ script_expect(struct buf *out, const struct script *s)
 	put_money(out, ",\"vat\":", t.vat);
 	put_money(out, ",\"gross\":", t.gross);
 	put_money(out, ",\"captured\":", s->captured);
+	put_money(out, ",\"by_card\":", s->by_card);
+	buf_printf(out, ",\"card\":\"%lld\"", (long long)o->id * 20 + 16);
 	put_payments(out, s);
 	put_credits(out, s, o);
+	put_parcels(out, s);
 }

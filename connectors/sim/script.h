@@ -10,8 +10,11 @@
 #define VAYLA_SIM_SCRIPT_H
 
 #include "connectors/sim/back.h"
+#include "connectors/sim/parcel.h"
 
-#define SCRIPT_STEPS 16
+#define SCRIPT_STEPS 32
+#define SCRIPT_PARCELS 2
+#define SCRIPT_MOVES (ORDER_LINES * (1 + BACK_CREDITS))
 
 #define FATE_TABLE(X)                                         \
 	X(PAID, "paid", 36)                                   \
@@ -35,11 +38,18 @@ enum fate {
 };
 const char *fate_text(enum fate f);
 
-enum step_kind { STEP_ORDER, STEP_PAYMENT, STEP_REFUND, STEP_PAYBACK };
+enum step_kind {
+	STEP_ORDER,
+	STEP_PAYMENT,
+	STEP_REFUND,
+	STEP_PAYBACK,
+	STEP_SCAN
+};
 
 struct step {
 	enum step_kind kind;
 	size_t credit; /* of a refund, and of the money for it */
+	size_t parcel, scan;
 	/* of the order */
 	struct order order;
 	const char *event, *status;
@@ -50,19 +60,31 @@ struct step {
 	int channel;	     /* 0 to 9: which bank or card */
 };
 
+/* Goods that left the warehouse, or came back to its shelf. */
+struct move {
+	const struct good *good;
+	int64_t delta, at;
+};
+
 struct script {
 	enum fate fate;
 	int64_t captured; /* cents that came in all */
+	int64_t by_card;  /* of them, by gift card */
 	int64_t refunded; /* of them, what went back */
 	size_t credits_n;
 	struct credit credits[BACK_CREDITS];
+	size_t parcels_n;
+	struct parcel parcels[SCRIPT_PARCELS];
+	size_t moves_n;
+	struct move moves[SCRIPT_MOVES];
 	size_t n;
 	struct step steps[SCRIPT_STEPS];
 };
 
 void script_make(struct script *s, const struct order *o, uint64_t seed);
 
-/* What the days after bring to one that was paid: things come back, the shop
+/* What the days after bring to one that is sent: its parcel arrives, late,
+ * never, or comes back; goods come back in a parcel of their own, the shop
  * refunds, and the provider gives the money back, now and then at the second
  * try. */
 void script_after(struct script *s, uint64_t seed);

@@ -32,7 +32,7 @@ fail(enum err e)
 struct wish {
 	const char *config, *at, *log, *to;
 	struct play_options o;
-	int64_t seed, days;
+	int64_t seed, days, lists;
 	bool week, stay;
 	int64_t faults;
 };
@@ -54,6 +54,8 @@ check(struct wish *w)
 	if (w->days < 1 || w->days > WEEK_DAYS_MAX || w->o.seconds < 0)
 		return err_note(ERR_USAGE,
 		    "--days: 1 to %d; --seconds: 0 or more", WEEK_DAYS_MAX);
+	if (w->lists < 1 || w->lists > 1000)
+		return err_note(ERR_USAGE, "--lists: 1 to 1000");
 	if (w->faults < 0 || w->faults > 100)
 		return err_note(ERR_USAGE, "--far-faults: 0 to 100");
 	if ((w->stay || w->faults > 0) && !w->week)
@@ -110,8 +112,8 @@ run(struct wish *w, struct actors *a)
 			? w->o.at
 			: clock_now() - (w->days + 1) * 86400 * NS_PER_SEC;
 
-		e = week_make(
-		    &week, w->o.seed, w->o.first, w->o.orders, at, w->days);
+		e = week_make(&week, w->o.seed, w->o.first, w->o.orders, at,
+		    w->days, w->lists);
 		if (e != ERR_OK)
 			return fail(e);
 		w->o.week = &week;
@@ -138,9 +140,11 @@ run(struct wish *w, struct actors *a)
 	if (w->o.far != NULL) {
 		struct far_counts n = far_counts(w->o.far);
 
-		printf("asked %llu times for %llu things, %llu times in vain\n",
+		printf("asked %llu times for %llu things, %llu times in vain; "
+		       "%llu changed\n",
 		    (unsigned long long)n.asked, (unsigned long long)n.items,
-		    (unsigned long long)n.faults);
+		    (unsigned long long)n.faults,
+		    (unsigned long long)n.changed);
 		far_free(w->o.far);
 	}
 	if (e != ERR_OK)
@@ -154,7 +158,8 @@ sim_verb(int argc, char **argv)
 	struct wish w = {.config = getenv("VAYLA_CONFIG"),
 	    .o = {.orders = DEFAULT_ORDERS, .lanes = 8, .patience = 120},
 	    .seed = 1,
-	    .days = 7};
+	    .days = 7,
+	    .lists = 8};
 	const struct opt opts[] = {{"config", 0, OPT_TEXT, "FILE",
 				       "vayla.yaml of the Vayla to play "
 				       "against (or $VAYLA_CONFIG)",
@@ -169,13 +174,17 @@ sim_verb(int argc, char **argv)
 		{.flag = &w.week}},
 	    {"days", 0, OPT_INT, "N", "so many days instead of 7",
 		{.num = &w.days}},
+	    {"lists", 0, OPT_INT, "N",
+		"stock lists that the warehouse writes in the week, the last "
+		"one when it is over (8)",
+		{.num = &w.lists}},
 	    {"stay", 0, OPT_FLAG, NULL,
 		"the played systems answer on when the week is over, until "
 		"Ctrl-C",
 		{.flag = &w.stay}},
 	    {"far-faults", 0, OPT_INT, "N",
 		"percent of what they are asked that they answer 500, 429, "
-		"HTML or not at all",
+		"HTML, FAILED inside a 200, by half or not at all",
 		{.num = &w.faults}},
 	    {"seconds", 0, OPT_INT, "N",
 		"what the week takes; 0: as fast as it is taken",

@@ -14,6 +14,7 @@
 #define LOST_PERCENT 5
 #define SETTLED_AT_ONCE 40 /* orders */
 #define FEE 35		   /* cents of each payment */
+#define SPARE 40	   /* of each good, at least, when all is sold */
 
 /* The moment of an order: numbers and moments rise together. */
 static int64_t
@@ -85,35 +86,126 @@ by_arrival(const void *a, const void *b, void *arg)
 	return i < k ? -1 : i > k;
 }
 
+/* ---- the warehouse ---- */
+
+/* When list k is made: the last one when all is over. */
+static int64_t
+list_at(const struct week *w, size_t k)
+{
+	return k + 1 == w->lists_n
+		   ? w->ends + HOUR
+		   : w->start + (w->ends - w->start) / (int64_t)w->lists_n *
+				    (int64_t)k;
+}
+
+/* Lists of movements become lists of what stands there: enough for all that
+ * leaves, and the same for every number of lists. */
+static void
+stock_make(struct week *w, struct script *s)
+{
+	struct rng r = rng_of(w->seed, UINT64_C(0x570c));
+
+	for (size_t g = 0; g < goods_n; g++)
+		for (size_t k = 0; k < w->lists_n; k++)
+			w->lists[k * goods_n + g] = 0;
+	for (uint32_t o = 0; o < w->orders; o++) {
+		week_script(w, o, s);
+		for (size_t i = 0; i < s->moves_n; i++) {
+			const struct move *m = &s->moves[i];
+			size_t g = (size_t)(m->good - goods);
+
+			w->start_stock[g] -= m->delta < 0 ? m->delta : 0;
+			for (size_t k = 0; k < w->lists_n; k++)
+				if (m->at <= list_at(w, k))
+					w->lists[k * goods_n + g] += m->delta;
+		}
+	}
+	for (size_t g = 0; g < goods_n; g++) {
+		w->start_stock[g] += SPARE + (int64_t)rng_below(&r, 100);
+		for (size_t k = 0; k < w->lists_n; k++)
+			w->lists[k * goods_n + g] += w->start_stock[g];
+	}
+}
+
+static void
+add_other(struct week *w, enum week_what what, size_t which, int64_t arrives)
+{
+	w->v[w->all++] = (struct week_item){
+	    .what = what, .order = (uint32_t)which, .arrives = arrives};
+}
+
+/* Products come first, settlements last; a list may be late, but for the last.
+ */
+static void
+add_others(struct week *w)
+{
+	struct rng r = rng_of(w->seed, UINT64_C(0x1157));
+	size_t settled = SETTLED_AT_ONCE;
+
+	w->all = w->n;
+	for (size_t g = 0; g < goods_n; g++)
+		add_other(w, WEEK_PRODUCT, g, w->start - HOUR);
+	for (size_t k = 0; k < w->lists_n; k++) {
+		bool late = false;
+		int64_t wait = k + 1 < w->lists_n ? delay(&r, &late) : 0;
+
+		add_other(w, WEEK_LIST, k, list_at(w, k) + wait);
+	}
+	for (size_t i = 0; i * settled < (size_t)w->orders; i++)
+		add_other(w, WEEK_SETTLEMENT, i, w->ends + 2 * HOUR);
+}
+
+static enum err
+week_room(struct week *w)
+{
+	size_t room = (size_t)w->orders * (SCRIPT_STEPS * COPIES + 1) +
+		      goods_n + w->lists_n + 1;
+
+	w->v = calloc(room, sizeof(*w->v));
+	w->turn = calloc(room, sizeof(*w->turn));
+	w->lists = calloc(w->lists_n * goods_n, sizeof(*w->lists));
+	w->start_stock = calloc(goods_n, sizeof(*w->start_stock));
+	if (w->v == NULL || w->turn == NULL || w->lists == NULL ||
+	    w->start_stock == NULL)
+		return err_note(ERR_NOMEM, "no memory for %lld orders",
+		    (long long)w->orders);
+	return ERR_OK;
+}
+
 enum err
 week_make(struct week *w, uint64_t seed, int64_t first, int64_t orders,
-    int64_t start, int64_t days)
+    int64_t start, int64_t days, int64_t lists)
 {
-	size_t settled = SETTLED_AT_ONCE;
-	size_t room = (size_t)orders * (SCRIPT_STEPS * COPIES + 1) + 1;
 	struct script *s = malloc(sizeof(*s));
+	enum err e;
 
 	*w = (struct week){.seed = seed,
 	    .first = first,
 	    .orders = orders,
 	    .start = start,
-	    .days = days};
-	w->v = calloc(room, sizeof(*w->v));
-	w->turn = calloc(room, sizeof(*w->turn));
-	if (s == NULL || w->v == NULL || w->turn == NULL) {
+	    .ends = start,
+	    .days = days,
+	    .lists_n = (size_t)lists};
+	e = week_room(w);
+	if (e == ERR_OK && s == NULL)
+		e = err_note(ERR_NOMEM, "no memory for an order");
+	if (e != ERR_OK) {
 		free(s);
 		week_free(w);
-		return err_note(
-		    ERR_NOMEM, "no memory for %lld orders", (long long)orders);
+		return e;
 	}
 	for (uint32_t i = 0; i < orders; i++) {
 		week_script(w, i, s);
 		add(w, i, s);
 	}
-	w->settlements = ((size_t)orders + settled - 1) / settled;
-	for (uint32_t i = 0; i < w->n + w->settlements; i++)
-		w->turn[i] = i; /* settlements stay last */
-	qsort_r(w->turn, w->n, sizeof(*w->turn), by_arrival, w);
+	for (size_t i = 0; i < w->n; i++)
+		if (w->v[i].arrives > w->ends)
+			w->ends = w->v[i].arrives;
+	stock_make(w, s);
+	add_others(w);
+	for (uint32_t i = 0; i < w->all; i++)
+		w->turn[i] = i;
+	qsort_r(w->turn, w->all, sizeof(*w->turn), by_arrival, w);
 	free(s);
 	return ERR_OK;
 }
@@ -123,9 +215,9 @@ week_free(struct week *w)
 {
 	free(w->v);
 	free(w->turn);
-	w->v = NULL;
-	w->turn = NULL;
-	w->n = 0;
+	free(w->lists);
+	free(w->start_stock);
+	*w = (struct week){.v = NULL};
 }
 
 /* ---- settlements ---- */
@@ -153,12 +245,10 @@ static int64_t
 settle(struct buf *out, const struct script *s, const struct step *st)
 {
 	bool back = st->kind == STEP_PAYBACK;
-	struct totals t;
-	int64_t cents;
+	int64_t cents =
+	    back ? -s->credits[st->credit].gross : order_due(&st->order);
 	char text[64];
 
-	order_totals(&st->order, &t);
-	cents = back ? -s->credits[st->credit].gross : t.gross;
 	if (out != NULL) {
 		mp_put_map(out, 8);
 		mp_put_cstr(out, "number");
@@ -209,8 +299,8 @@ settle_order(struct buf *out, const struct script *s, uint32_t *n)
 	return fees;
 }
 
-void
-week_settle(const struct week *w, size_t which, struct buf *out)
+static void
+put_settlement(const struct week *w, size_t which, struct buf *out)
 {
 	struct script *s = malloc(sizeof(*s));
 	uint32_t first = (uint32_t)(which * SETTLED_AT_ONCE), n = 0;
@@ -241,12 +331,88 @@ week_settle(const struct week *w, size_t which, struct buf *out)
 	free(s);
 }
 
+/* ---- the others ---- */
+
+static void
+put_product(const struct week *w, size_t g, struct buf *out)
+{
+	static const char *const classes[] = {"standard", "reduced", "zero"};
+
+	mp_put_map(out, 7);
+	mp_put_cstr(out, "id");
+	mp_put_int(out, (int64_t)g + 100);
+	mp_put_cstr(out, "sku");
+	mp_put_cstr(out, goods[g].sku);
+	mp_put_cstr(out, "name");
+	mp_put_cstr(out, goods[g].name);
+	put_cents(out, "price", goods[g].gross);
+	mp_put_cstr(out, "class");
+	mp_put_cstr(out, classes[goods[g].vat]);
+	mp_put_cstr(out, "quantity");
+	mp_put_int(out, w->start_stock[g]);
+	mp_put_cstr(out, "at");
+	mp_put_time(out, w->start - HOUR);
+}
+
+static void
+put_list(const struct week *w, size_t k, struct buf *out)
+{
+	mp_put_map(out, 3);
+	mp_put_cstr(out, "number");
+	mp_put_int(out, w->first * 100 + (int64_t)k);
+	mp_put_cstr(out, "at");
+	mp_put_time(out, list_at(w, k));
+	mp_put_cstr(out, "rows");
+	mp_put_array(out, (uint32_t)goods_n);
+	for (size_t g = 0; g < goods_n; g++) {
+		mp_put_map(out, 3);
+		mp_put_cstr(out, "sku");
+		mp_put_cstr(out, goods[g].sku);
+		mp_put_cstr(out, "name");
+		mp_put_cstr(out, goods[g].name);
+		mp_put_cstr(out, "on_hand");
+		mp_put_int(out, w->lists[k * goods_n + g]);
+	}
+}
+
+const char *
+week_write(const struct week *w, const struct week_item *x, struct buf *out)
+{
+	if (x->what == WEEK_PRODUCT) {
+		put_product(w, x->order, out);
+		return "sim.product";
+	}
+	if (x->what == WEEK_LIST) {
+		put_list(w, x->order, out);
+		return "sim.stock";
+	}
+	put_settlement(w, x->order, out);
+	return "sim.settlement";
+}
+
 int64_t
-week_since(const struct week *w, size_t turn)
+week_part(const struct week *w, size_t turn)
 {
 	int64_t ns = w->v[w->turn[turn]].arrives - w->start;
+	int64_t all = w->ends + 2 * HOUR - w->start;
 
-	return ns > 0 ? ns : 0; /* settlements: when all else is sent */
+	return ns > 0 ? ns / (all / 1000000) : 0;
+}
+
+/* The warehouse at the start and in its last list. */
+static void
+log_stock(const struct week *w, struct buf *b)
+{
+	buf_reset(b);
+	buf_printf(b, "{\"lists\":%zu,\"stock\":[", w->lists_n);
+	for (size_t g = 0; g < goods_n; g++)
+		buf_printf(b,
+		    "%s{\"sku\":\"%s\",\"product\":\"%zu\",\"start\":%lld,"
+		    "\"end\":%lld}",
+		    g > 0 ? "," : "", goods[g].sku, g + 100,
+		    (long long)w->start_stock[g],
+		    (long long)w->lists[(w->lists_n - 1) * goods_n + g]);
+	buf_str(b, "]}\n");
 }
 
 void
@@ -284,6 +450,8 @@ week_log(const struct week *w, FILE *out)
 		buf_str(&b, "]}\n");
 		(void)fwrite(b.p, 1, b.n, out);
 	}
+	log_stock(w, &b);
+	(void)fwrite(b.p, 1, b.n, out);
 	buf_fini(&b);
 	free(s);
 }

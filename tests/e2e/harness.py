@@ -9,6 +9,7 @@
 Only what a test started is ever ended; every wait is bounded. VAYLA_BUILD names
 the build folder, VAYLA_FIXTURES the fixtures.
 """
+import collections
 import json
 import os
 import pathlib
@@ -75,11 +76,12 @@ class Vayla:
             raise AssertionError(f'{words}: exit {r.returncode}\n{r.stdout}{r.stderr}')
         return r
 
-    def start(self, seconds=30):
+    def start(self, seconds=30, wrap=()):
+        """`wrap`: words before the program's, that end in it (exec)."""
         self.write()
         log = open(self.log, 'ab')
         at = self.log.stat().st_size
-        self.process = subprocess.Popen([str(PROGRAM), 'run', str(self.file)], cwd=ROOT, stdout=log, stderr=log)
+        self.process = subprocess.Popen([*wrap, str(PROGRAM), 'run', str(self.file)], cwd=ROOT, stdout=log, stderr=log)
         log.close()
 
         def ready():
@@ -175,6 +177,30 @@ def check_books(folder):
                   ['bean-check', str(beans)]):
         r = subprocess.run(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, timeout=120)
         assert r.returncode == 0, f'{words[0]}: {r.stdout[-2000:]}'
+
+
+def balances(folder):
+    """{account: cents} of what stands there, as each of the three programs sums it;
+    accounts at nothing are left out."""
+    journal, beans = pathlib.Path(folder) / 'books.journal', pathlib.Path(folder) / 'books.beancount'
+    sums = collections.Counter()
+    for t in books(folder):
+        for account, n in t['postings']:
+            sums[account] += n
+    env = {**os.environ, 'LC_ALL': 'C.UTF-8'}
+
+    def lines(*words):
+        r = subprocess.run([str(w) for w in words], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, timeout=120)
+        assert r.returncode == 0, r.stdout[-2000:]
+        return r.stdout.splitlines()
+    found = {'hledger': sums, 'ledger': {}, 'beancount': {}}
+    for line in lines('ledger', '-f', journal, 'bal', '--flat', '--no-total', '--format', '%(account)|%(quantity(scrub(amount)))\n'):
+        account, n = line.split('|')
+        found['ledger'][account] = cents(n)
+    for line in lines('bean-query', '-f', 'csv', beans, 'select account, number(only("EUR", sum(position))) group by account')[1:]:
+        account, n = line.split(',')
+        found['beancount'][account.strip()] = cents(n.strip() or '0')
+    return {name: {a: n for a, n in v.items() if n} for name, v in found.items()}
 
 
 def cents(text):

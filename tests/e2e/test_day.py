@@ -3,6 +3,8 @@ what the simulator says it sent and from what hledger reads, without our code.
 
     ordered - credited = captured - refunded + still open      for each order
     sales + VAT posted = captured - refunded                   for each VAT code
+
+What a gift card paid came in as well: it is taken off what is owed for cards.
 """
 import json
 import os
@@ -14,7 +16,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from harness import PROGRAM, ROOT, Vayla, books, cents, check_books, until
+from harness import PROGRAM, ROOT, Vayla, balances, books, cents, check_books, until
 
 SHOP, PAY = 'day-shop-secret', 'day-payments-secret'
 CODES = {'25.5': 'Standard', '13.5': 'Reduced', '0.0': 'Zero'}
@@ -34,6 +36,23 @@ def simulate(v, folder, *words):
     return [json.loads(x) for x in log.read_text().splitlines()]
 
 
+def shared(total, parts):
+    """A sum without lines, over the VAT codes of the order by what each of them
+    comes to: {rate: (net, vat)}; the largest remainder takes the odd cent."""
+    sums = {}
+    for p in parts:
+        net, vat = sums.get(p['rate'], (0, 0))
+        sums[p['rate']] = net + cents(p['net']), vat + cents(p['vat'])
+    sums = {r: s for r, s in sums.items() if sum(s)}
+    whole = sum(map(sum, sums.values()))
+    share = {r: total * sum(s) // whole for r, s in sums.items()}
+    odd = sorted(sums, key=lambda r: -(total * sum(sums[r]) % whole))
+    for r in odd[:total - sum(share.values())]:
+        share[r] += 1
+    vat = {r: (2 * sums[r][1] * share[r] + sum(sums[r])) // (2 * sum(sums[r])) for r in sums}
+    return {r: (share[r] - vat[r], vat[r]) for r in sums}
+
+
 def posted(order):
     """What one order's postings must come to: {account: cents}."""
     want = defaultdict(int)
@@ -48,13 +67,20 @@ def posted(order):
     for p in (p for c in order['credits'] for p in c['lines'] + c['shipping']):
         want[f'Income:Sales:{CODES[p["rate"]]}'] += cents(p['net'])
         want[f'Liabilities:VAT:{CODES[p["rate"]]}'] += cents(p['vat'])
+    for c in order['credits']:
+        if not c['lines'] and not c['shipping']:
+            assert len(order['credits']) == 1
+            for rate, (net, vat) in shared(cents(c['gross']), parts).items():
+                want[f'Income:Sales:{CODES[rate]}'] += net
+                want[f'Liabilities:VAT:{CODES[rate]}'] += vat
+    want['Liabilities:Gift-cards'] += cents(order['by_card'])
     return {k: n for k, n in want.items() if n}
 
 
 def paid_out(orders, payouts):
     """The settlements, each once: with them nothing is left where the provider kept it."""
     fees = sum(cents(o['provider_fees']) for o in orders)
-    moved = sum(cents(o['captured']) - cents(o['refunded']) for o in orders)
+    moved = sum(cents(o['captured']) - cents(o['by_card']) - cents(o['refunded']) for o in orders)
     sums = Counter()
     for t in payouts:
         for account, n in t['postings']:
@@ -62,6 +88,22 @@ def paid_out(orders, payouts):
     assert sums.pop('Clearing') == -moved and sums.pop('Assets:Bank') == moved - fees
     assert list(sums.values()) == [fees] and fees > 0, sums
     assert len({t['tags']['payout'] for t in payouts}) == len(payouts)
+
+
+def whole(orders, folder, payouts):
+    """Every account, as each of the three programs sums it, is what we say it is."""
+    want = Counter()
+    for o in orders:
+        want.update(posted(o))
+    came = sum(cents(o['captured']) - cents(o['by_card']) - cents(o['refunded']) for o in orders)
+    if payouts:
+        fees = sum(cents(o['provider_fees']) for o in orders)
+        want.update({'Assets:Bank': came - fees, 'Expenses:Payment-fees': fees})
+    want = {a: n for a, n in want.items() if n}
+    for program, found in balances(folder).items():
+        held = sum(n for a, n in found.items() if a.startswith('Assets:Clearing:'))
+        assert held == (0 if payouts else came), program
+        assert {a: n for a, n in found.items() if not a.startswith('Assets:Clearing:')} == want, program
 
 
 def agree(orders, folder, revised=False):
@@ -86,14 +128,16 @@ def agree(orders, folder, revised=False):
     for o in orders:
         got = by_order.pop(o['number'], {})
         cleared = sum(n for a, n in got.items() if a.startswith('Assets:Clearing:'))
-        assert cleared == cents(o['captured']) - cents(o['refunded']), (o['number'], o['fate'], cleared, o['captured'], o['refunded'])
+        assert cleared == cents(o['captured']) - cents(o['by_card']) - cents(o['refunded']), (o['number'], o['fate'], cleared, o['captured'], o['refunded'])
         rest = {a: n for a, n in got.items() if not a.startswith('Assets:Clearing:') and n}
         assert rest == posted(o), (o['number'], o['fate'])
     if payouts:
         paid_out(orders, payouts)
         assert not any(left.values()), left
+    whole(orders, folder, payouts)
     assert not by_order, f'nobody ordered {list(by_order)}'
     paid = {p['transaction'] for o in orders for p in o['payments'] if p['status'] == 'ok'}
+    paid |= {f"giftcard-{o['id']}-{o['card']}" for o in orders if cents(o['by_card'])}
     if revised:
         assert all(n % 2 for c in (payments, notes, backs) for n in c.values()), (payments, notes, backs)
         payments, notes, backs = Counter(payments.keys()), Counter(notes.keys()), Counter(backs.keys())
