@@ -94,11 +94,17 @@ unit-programs: $(UNITS)
 
 .PHONY: e2e
 e2e: all ## the end-to-end tests alone
-	@VAYLA_BUILD=$(BUILD) /usr/bin/python3 -m pytest -q tests/e2e
+	@VAYLA_BUILD=$(BUILD) /usr/bin/python3 -m pytest -q tests/e2e tests/diff
 
 .PHONY: fault
 fault: all ## a week of 2,000 orders, 20 random ones, and one with a process killed every second
 	@VAYLA_BUILD=$(BUILD) /usr/bin/python3 -m pytest -q -rP -p no:cacheprovider tests/fault
+
+DIFF_SEED ?= $(shell date +%s)
+.PHONY: diff
+diff: all ## mappings against an independent evaluator: 100,000 expressions, 10,000 orders
+	@deploy/need.sh run test
+	@VAYLA_BUILD=$(BUILD) /usr/bin/python3 tests/diff/run.py --seed $(DIFF_SEED)
 
 .PHONY: lint
 lint: ## layers, sizes, formatting, words; warnings of gcc and clang
@@ -118,24 +124,21 @@ fresh: ## both commands in a Debian 12 made for it, from a clean clone (root)
 	@deploy/need.sh fresh
 	@tests/fresh.sh
 
-# Fuzz targets are clang's, in a build of their own (SAN=fuzz).
+# Fuzz targets are clang's, in a build of their own (SAN=fuzz). What they find on
+# the way stays in build/fuzz/corpus. FUZZ=fuzz_map runs that one alone.
 FUZZ_SECONDS ?= 60
-FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ ?= $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZERS := $(FUZZ:%=build/fuzz/%)
 build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o build/fuzz/libvayla.a
 	@mkdir -p $(@D)/corpus/fuzz_$*
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZERS)
 .PHONY: fuzz
-fuzz: ## every decoder under libFuzzer, FUZZ_SECONDS each
+fuzz: ## every decoder and the mapping language under libFuzzer, FUZZ_SECONDS each
 	@deploy/need.sh run test
 	@$(MAKE) --no-print-directory -j$$(nproc) SAN=fuzz CC=clang fuzz-programs
-	@for f in $(FUZZERS); do echo "== $$f"; \
-		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
-			-print_final_stats=1 -artifact_prefix=$$f- \
-			build/fuzz/corpus/$${f##*/} tests/samples mappings 2>&1 | \
-			grep -E 'ERROR|SUMMARY|stat::|cov:' | tail -n 8; \
-		[ $${PIPESTATUS[0]} = 0 ] || exit 1; done
+	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZERS)
 
 prefix ?= /usr/local
 .PHONY: install

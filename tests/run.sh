@@ -24,7 +24,7 @@ stage() { # name, command
 mk() { make --no-print-directory -j"$JOBS" WERROR=1 "$@"; }
 # The tests run one at a time (no -j): what they print stays in order.
 unit() { mk "$@" unit-programs && make --no-print-directory WERROR=1 "$@" unit; }
-e2e() { VAYLA_BUILD=build /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e; }
+e2e() { VAYLA_BUILD=build /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e tests/diff; }
 
 bus_address() {
 	mk SAN=address CC=clang all &&
