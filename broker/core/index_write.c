@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "broker/core/fail.h"
 #include "broker/core/index_own.h"
 
 /* Sorts places of an array: by a number that holds the key's beginning, and by
@@ -444,8 +445,10 @@ idb_flush(struct index *ix, struct memtable *m)
 	e = idb_exec(&ix->write, "BEGIN IMMEDIATE");
 	if (e == ERR_OK) {
 		e = write_all(ix, m, p);
+		FAIL_POINT("index_written");
 		if (e == ERR_OK)
 			e = idb_exec(&ix->write, "COMMIT");
+		FAIL_POINT("index_committed");
 		if (e != ERR_OK) {
 			sqlite3_exec(
 			    ix->write.db, "ROLLBACK", NULL, NULL, NULL);

@@ -18,6 +18,7 @@
 #include "broker/base/clock.h"
 #include "broker/base/file.h"
 #include "broker/base/say.h"
+#include "broker/core/fail.h"
 #include "broker/core/keys.h"
 
 #define MAGIC "VAYLAKEY"
@@ -211,6 +212,7 @@ fill(struct keys *k)
 		return err_wrap(e, "%s", k->path);
 	if (fdatasync(k->fd) != 0)
 		return err_errno(ERR_SYNC, "cannot sync %s", k->path);
+	FAIL_POINT("keys_filled");
 	__atomic_store_n(&k->filled, from + CHUNK, __ATOMIC_RELEASE);
 	k->at = from;
 	k->have = CHUNK;

@@ -20,6 +20,7 @@
 #include "broker/base/crypt.h"
 #include "broker/base/file.h"
 #include "broker/base/say.h"
+#include "broker/core/fail.h"
 #include "broker/core/log_own.h"
 
 #define KEEP_CACHED (UINT64_C(8) * 1024 * 1024)
@@ -630,10 +631,12 @@ log_append(struct log *l, const struct turn *t, int64_t now, uint64_t *seq0)
 	frame_head_write(
 	    head, s->head.seed, buf_all(&t->bytes), t->count, l->next, now);
 	e = write_frame(l, head, buf_all(&t->bytes));
+	FAIL_POINT("log_written");
 	if (e == ERR_OK)
 		e = sync_frame(l, &took);
 	if (e != ERR_OK)
 		return e;
+	FAIL_POINT("log_synced");
 	*seq0 = l->next;
 	commit(l, t, took);
 	drop_behind(l);

@@ -499,6 +499,7 @@ turn_loop(struct daemon *d)
 			if (d->pubs_n > 0)
 				FAIL_POINT("turn_before_answer");
 			peers_answer(d);
+			FAIL_POINT("turn_after_answer");
 			peers_tidy(d);
 			delivery_pump(&d->delivery);
 			snapshot(d);

@@ -3,6 +3,7 @@ confirmed and what the journal says afterwards (BUS.md, section 6)."""
 import collections
 import os
 import random
+import re
 import subprocess
 import threading
 import time
@@ -79,7 +80,10 @@ def mend(op, rng, everything):
         time.sleep(0.05)
 
 
-def run_round(b, shop, rng, last):
+def run_round(b, shop, rng, last, within=None, most=1_000_000, linger=False):
+    """Until the broker is gone, killed within so many seconds or (if not lingering) when so many orders are
+    confirmed; or, the last one, until all is done."""
+    most += shop.made
     c, books = b.client('shop', 'connector'), b.client('books', 'connector')
     shop.begin(c)
     books.subscribe(window=16)
@@ -88,13 +92,16 @@ def run_round(b, shop, rng, last):
     poller.register(books.socket, zmq.POLLIN)
     op = b.client('mender', 'operator')
     if not last:
-        threading.Timer(rng.uniform(0.02, 0.5), b.process.kill).start()
+        killer = threading.Timer(within or rng.uniform(0.02, 0.5), b.process.kill)
+        killer.start()
     if last or rng.random() < 0.5:
         mend(op, rng, last)
     hand, quiet = [], 0
     while b.process.poll() is None and (not last or quiet < 20):
-        if not last:
+        if not last and shop.made < most:
             shop.more()
+        elif not last and not shop.pending and not linger:
+            b.process.kill()
         ready = dict(poller.poll(25))
         quiet = 0 if ready or shop.pending or hand else quiet + 1
         if c.socket in ready:
@@ -112,6 +119,7 @@ def run_round(b, shop, rng, last):
     b.clients = []
     if not last:
         b.process.wait()
+        killer.cancel()
 
 
 def journal(op):
@@ -171,6 +179,14 @@ def check(records, confirmed, parked_unmapped=False):
     return len(events), len(requests)
 
 
+def whole(b):
+    """A clean end; index.db equals one folded anew, and every frame of the log is whole."""
+    assert b.stop() == 0, b.text()
+    verify = subprocess.run([str(PROGRAM), 'verify', str(b.folder / 'data')], cwd=ROOT, text=True, timeout=120,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert verify.returncode == 0, verify.stdout
+
+
 def test_kill_at_random(tmp_path, seed=None):
     seed = seed if seed is not None else int(os.environ.get('VAYLA_SEED', '20261122'))
     rng = random.Random(seed)
@@ -196,11 +212,7 @@ def test_kill_at_random(tmp_path, seed=None):
         assert len(shop.confirmed) > 5 * ROUNDS, 'the rounds did nothing'
         print(f'seed {seed}: {ROUNDS} kills in {time.monotonic() - began:.0f} s, {len(shop.confirmed)} confirmed, '
               f'{events} events, {requests} requests')
-        assert b.stop() == 0
-        # index.db equals one folded anew, and every frame of the log is whole
-        verify = subprocess.run([str(PROGRAM), 'verify', str(tmp_path / 'data')], cwd=ROOT, text=True, timeout=120,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert verify.returncode == 0, verify.stdout
+        whole(b)
     finally:
         b.close()
 
@@ -236,33 +248,54 @@ def test_an_event_that_kills_the_broker_is_parked(tmp_path):
         b.close()
 
 
-@pytest.mark.parametrize('point', ['turn_before_append', 'turn_after_append', 'turn_before_answer', 'mapping'])
-def test_named_failpoints(tmp_path, point):
-    """Ends at that place, again and again; between two ends things go on."""
-    rng = random.Random(7)
-    b = toybroker.Broker(tmp_path, retry={'first_ms': 10, 'most_ms': 50, 'attempts': 1000})
-    shop = Shop(rng)
-    try:
-        for count in (1, 2, 3, 5, 8, 13, 40):
-            b.start(wait=False, env={'VAYLA_FAILPOINT': f'{point}:{count}'})
-            try:
-                run_round(b, shop, rng, False)
-            except (Silence, No, AssertionError):
-                assert b.process.poll() is not None
-            if count == 1 and b.process.poll() is not None and not failpoints(b):
-                pytest.skip('built without -DVAYLA_FAILPOINTS')
-        b.start(wait=False)
-        run_round(b, shop, rng, True)
-        op = b.client('checker', 'operator')
-        mend(op, rng, True)
-        run_round(b, shop, rng, True)
-        op = b.client('checker', 'operator')
-        check(journal(op), shop.confirmed, point == 'mapping')
-        assert b.stop() == 0
-    finally:
-        b.close()
+# every place the program can be ended at; what happens once a second is counted low
+POINTS = sorted({name for c in (ROOT / 'broker').rglob('*.c')
+                 for name in re.findall(r'FAIL_POINT\("(\w+)"\)', c.read_text())})
+FAIL_ROUNDS = int(os.environ.get('VAYLA_FAIL_ROUNDS', str(3 * len(POINTS))))
 
 
-def failpoints(b):
+def test_named_failpoints(tmp_path):
+    """Ends at each of those places, again and again, whatever it is doing then."""
+    if not failpoints():
+        pytest.skip('built without -DVAYLA_FAILPOINTS')
+    seed = int(os.environ.get('VAYLA_SEED', '7'))
+    rng, began = random.Random(seed), time.monotonic()
+    rounds, confirmed = 0, 0
+    while rounds < FAIL_ROUNDS:         # a journal of at most 60 rounds, checked whole
+        folder = tmp_path / f'j{rounds}'
+        folder.mkdir()
+        b = toybroker.Broker(folder, retry={'first_ms': 10, 'most_ms': 50, 'attempts': 1000})
+        shop = Shop(rng)
+        try:
+            for _ in range(min(60, FAIL_ROUNDS - rounds)):
+                point = POINTS[rounds % len(POINTS)]
+                rounds += 1
+                behind = point.startswith('index')      # once a second, whatever comes
+                count = 1 if behind or point == 'keys_filled' else rng.choice((1, 2, 3, 5, 8, 13, 40))
+                b.start(wait=False, env={'VAYLA_FAILPOINT': f'{point}:{count}'})
+                try:
+                    run_round(b, shop, rng, False, 2, 1000 if point == 'keys_filled' else 100, behind)
+                except (Silence, No, AssertionError):
+                    assert b.process.poll() is not None, b.text()
+                assert b.process.wait() == -9, b.text()
+                for x in b.clients:
+                    x.close()
+                b.clients = []
+            b.start(wait=False)
+            run_round(b, shop, rng, True)
+            mend(b.client('mender', 'operator'), rng, True)
+            run_round(b, shop, rng, True)
+            op = b.client('checker', 'operator')
+            until(lambda: op.ask('status')['counts']['ready'] == 0)
+            check(journal(op), shop.confirmed, True)
+            confirmed += len(shop.confirmed)
+            whole(b)
+        finally:
+            b.close()
+        print(f'seed {seed}: {rounds} rounds at {len(POINTS)} failpoints in {time.monotonic() - began:.0f} s, '
+              f'{confirmed} confirmed, 0 violations', flush=True)
+
+
+def failpoints():
     with open(PROGRAM, 'rb') as f:
         return b'VAYLA_FAILPOINT' in f.read()

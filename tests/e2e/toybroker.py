@@ -38,16 +38,18 @@ class Broker:
     def client(self, name, role, hello=True):
         c = Client(self.bus, name, role)
         self.clients.append(c)
+        c.alive = lambda: self.process.poll() is None
 
         def up():
             if self.process.poll() is not None:
                 raise AssertionError('the broker ended:\n' + self.text())
             try:
-                return c.hello(seconds=0.5)
+                return c.welcome(seconds=0.05)
             except Silence:
                 return None
         if hello:
-            until(up, 20)
+            c.greet()               # it waits in the socket until there is a broker
+            until(up, 20, 0)
         return c
 
     def text(self):

@@ -50,12 +50,14 @@ class Client:
         self.name, self.role = name, role
         self.socket = (context or zmq.Context.instance()).socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 500), (zmq.HEARTBEAT_IVL, 5000),
-                              (zmq.HEARTBEAT_TIMEOUT, 15000), (zmq.HEARTBEAT_TTL, 15000)):
+                              (zmq.HEARTBEAT_TIMEOUT, 15000), (zmq.HEARTBEAT_TTL, 15000),
+                              (zmq.RECONNECT_IVL, 10)):
             self.socket.setsockopt(option, value)
         self.socket.connect(address)
         self.numbers, self.ids = itertools.count(1), itertools.count(1)
         self.waiting = []           # (verb, header, blob) not asked for yet
         self.epoch = None
+        self.alive = lambda: True   # who knows the broker's process says better
 
     def close(self):
         self.socket.close()
@@ -67,9 +69,11 @@ class Client:
         self.socket.send_multipart(frames)
 
     def receive(self, seconds=10):
-        """The next message, whatever it is."""
-        if not self.socket.poll(max(0, seconds * 1000)):
-            raise Silence(f'{self.name}: nothing within {seconds} s')
+        """The next message, whatever it is. No longer waited for when the broker is gone."""
+        end = time.monotonic() + seconds
+        while not self.socket.poll(max(0, min(end - time.monotonic(), 0.1) * 1000)):
+            if time.monotonic() >= end or not self.alive():
+                raise Silence(f'{self.name}: nothing within {seconds} s')
         frames = self.socket.recv_multipart()
         assert frames[0].startswith(MAGIC), frames[0]
         return frames[0][3:].decode(), unpack(frames[1]), frames[2] if len(frames) > 2 else b''
@@ -91,8 +95,14 @@ class Client:
     # ---- sessions ----
 
     def hello(self, seconds=10):
+        self.greet()
+        return self.welcome(seconds)
+
+    def greet(self):
         self.waiting, self.numbers = [], itertools.count(1)
         self.send('HELLO', {'v': 1, 'name': self.name, 'role': self.role})
+
+    def welcome(self, seconds=10):
         _, header, _ = self.expect('WELCOME', seconds=seconds)
         assert self.epoch is None or header['epoch'] >= self.epoch, 'epochs never fall'
         self.epoch = header['epoch']
