@@ -44,18 +44,32 @@ cmd_config(struct cmd *c)
 	return e;
 }
 
+const char *
+cmd_who(const struct cmd *c)
+{
+	const char *user = getenv("USER");
+
+	if (c->client != NULL)
+		return client_name(c->client);
+	return user != NULL && user[0] != '\0' ? user : "cli";
+}
+
 enum err
 cmd_connect(struct cmd *c)
 {
 	struct client_options o = {.role = "operator"};
-	const char *user = getenv("USER");
-	char name[64];
+	char name[33];
+	enum err e;
 
-	snprintf(name, sizeof(name), "%s",
-	    user != NULL && user[0] != '\0' ? user : "cli");
+	snprintf(name, sizeof(name), "%s", cmd_who(c));
 	o.address = c->config->bus;
+	o.access = c->config->access;
 	o.name = name;
-	return client_open(&c->client, &o);
+	e = client_open(&c->client, &o);
+	if (e != ERR_NOTFOUND)
+		return e;
+	(void)err_wrap(e, "is it running? (`vayla run %s`)", c->config->file);
+	return ERR_TIMEOUT;
 }
 
 enum err
@@ -151,10 +165,13 @@ is_acted(void *arg)
 enum err
 cmd_act(struct cmd *c, const struct action *act)
 {
-	struct acted a = {.e = ERR_TIMEOUT};
+	/* Static: what the broker never answers is told when the client is
+	 * freed, long after this function. */
+	static struct acted a;
 	struct buf body, blob;
 	enum err e;
 
+	a = (struct acted){.e = ERR_TIMEOUT};
 	buf_init(&body, 64 * 1024);
 	buf_init(&blob, 64 * 1024);
 	action_write(&body, act);

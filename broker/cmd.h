@@ -18,6 +18,7 @@ int inbox_verb(int argc, char **argv);	 /* list, show, answer, retry, skip */
 int replay_verb(int argc, char **argv);	 /* plan|run SYSTEM/MAPPING */
 int console_verb(int argc, char **argv); /* print a sign-in link */
 int system_verb(int argc, char **argv);	 /* list, live, pause, resume */
+int key_verb(int argc, char **argv);	 /* new, list, revoke */
 int check_verb(int argc, char **argv);	 /* vayla.yaml and its packs */
 int backup_verb(int argc, char **argv);	 /* copy DATA while all runs */
 
@@ -52,6 +53,9 @@ enum err cmd_connect(struct cmd *c) MUST_CHECK; /* after cmd_config() */
 /* Loads the configuration and connects. */
 enum err cmd_open(struct cmd *c) MUST_CHECK;
 void cmd_close(struct cmd *c); /* safe on a zeroed struct */
+
+/* Who acts: as the broker knows us once connected, else $USER. */
+const char *cmd_who(const struct cmd *c);
 
 /* Ask {query: name, key: value ...}; the reply is in c->reply. Pairs of const
  * char *: key, text value; closed by NULL. A key that begins with "#" has a

@@ -62,19 +62,12 @@ list(struct inbox *in, char **words)
 	return ERR_OK;
 }
 
-static const char *
-who(void)
-{
-	const char *user = getenv("USER");
-
-	return user != NULL && user[0] != '\0' ? user : "cli";
-}
-
 /* vayla inbox retry|skip SUB SEQ */
 static enum err
 act_on(struct inbox *in, const char *act, char **words)
 {
-	struct action a = {.act = slice_str(act), .by = slice_str(who())};
+	struct action a = {
+	    .act = slice_str(act), .by = slice_str(cmd_who(&in->c))};
 	char *end;
 
 	if (words[0] == NULL || words[1] == NULL)
@@ -129,7 +122,8 @@ put_row(struct buf *out, const char *text)
 static enum err
 answer(struct inbox *in, char **words)
 {
-	struct action a = {.act = SLICE_LIT("answer"), .by = slice_str(who())};
+	struct action a = {
+	    .act = SLICE_LIT("answer"), .by = slice_str(cmd_who(&in->c))};
 	const char *name, *slash;
 	struct buf row;
 	enum err e;

@@ -99,13 +99,12 @@ plan(struct replay *r, const char *sub)
 static enum err
 run(struct replay *r, const char *sub)
 {
-	const char *user = getenv("USER");
 	struct action a;
 	enum err e = ERR_OK;
 
 	action_init(&a);
 	a.act = SLICE_LIT("replay");
-	a.by = slice_str(user != NULL && user[0] != '\0' ? user : "cli");
+	a.by = slice_str(cmd_who(&r->c));
 	a.reason = slice_str(r->reason);
 	a.sub = slice_str(sub);
 	for (size_t i = 0; e == ERR_OK && i < r->n; i++) {

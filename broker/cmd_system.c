@@ -17,9 +17,8 @@ struct system_cmd {
 static enum err
 act_on(struct system_cmd *s, const char *act, struct slice name)
 {
-	const char *user = getenv("USER");
 	struct action a = {.act = slice_str(act),
-	    .by = slice_str(user != NULL && user[0] != '\0' ? user : "cli"),
+	    .by = slice_str(cmd_who(&s->c)),
 	    .reason = slice_str(s->reason),
 	    .since = slice_str(s->since),
 	    .system = name};

@@ -69,6 +69,7 @@ static enum err
 follow(struct cmd *c, const char *type, const char *subject)
 {
 	struct client_options o = {.address = c->config->bus,
+	    .access = c->config->access,
 	    .name = "tail",
 	    .role = "operator",
 	    .on_event = on_event};

@@ -33,6 +33,7 @@ static const struct {
     {"backup", backup_verb, "copy the journal while all runs"},
     {"verify", verify_verb, "are journal and index whole? (broker stopped)"},
     {"system", system_verb, "who is sent to: list, live, pause, resume"},
+    {"key", key_verb, "who may speak on the bus: new, list, revoke"},
     {"console", console_verb, "a link to sign in to the console"},
     {"sim", sim_verb, "play a shop and its payment provider against it"},
     {"demo", demo_verb, "start everything and play a day: make run"},

@@ -175,6 +175,45 @@ address_load(struct load *l, const struct yaml *y, const char *what,
 	return keep(l, y->text);
 }
 
+/* One address, or a list of them: the first is where this machine's own
+ * processes find the broker. */
+static void
+bus_load(struct load *l, const struct yaml *y)
+{
+	struct config *c = l->c;
+	const struct yaml *first = y;
+
+	if (y != NULL && y->kind == YAML_LIST) {
+		first = y->child;
+		if (y->count > CONFIG_BUSES + 1)
+			fault(l->at.f, l->at.file, y,
+			    "broker.bus: at most %d addresses",
+			    CONFIG_BUSES + 1);
+		else if (first != NULL)
+			for (y = first->next; y != NULL; y = y->next)
+				c->bus_more[c->bus_more_n++] = address_load(
+				    l, y, "broker.bus", "", bus_check);
+	}
+	c->bus = address_load(
+	    l, first, "broker.bus", "ipc://./var/bus.sock", bus_check);
+}
+
+/* DATA/access when it is not said. */
+static const char *
+access_load(struct load *l, const struct yaml *y)
+{
+	const char *path = path_load(l, y, "broker.access", NULL);
+	struct buf b;
+
+	if (path != NULL)
+		return path;
+	buf_init(&b, PATH_MAX);
+	buf_printf(&b, "%s/access", l->c->data);
+	path = keep(l, buf_all(&b));
+	buf_fini(&b);
+	return path;
+}
+
 static bool
 is_dir(const char *path)
 {
@@ -245,7 +284,7 @@ static void
 broker_load(struct load *l, const struct yaml *y)
 {
 	static const char *const keys[] = {
-	    "data", "bus", "console", "packs", "retry", NULL};
+	    "data", "bus", "access", "console", "packs", "retry", NULL};
 	struct config *c = l->c;
 	const struct yaml *packs = yaml_get(y, "packs");
 	char found[PATH_MAX];
@@ -254,8 +293,8 @@ broker_load(struct load *l, const struct yaml *y)
 		(void)yaml_known(&l->at, y, keys, "broker");
 	retry_load(l, yaml_get(y, "retry"));
 	c->data = path_load(l, yaml_get(y, "data"), "broker.data", "./var");
-	c->bus = address_load(l, yaml_get(y, "bus"), "broker.bus",
-	    "ipc://./var/bus.sock", bus_check);
+	bus_load(l, yaml_get(y, "bus"));
+	c->access = access_load(l, yaml_get(y, "access"));
 	c->console = address_load(l, yaml_get(y, "console"), "broker.console",
 	    "http://127.0.0.1:7180", http_check);
 	if (packs == NULL) {
@@ -338,6 +377,12 @@ system_load(struct load *l, const struct yaml *y, struct config_system *s)
 		    "\"%.*s\" is no name for a system: small letters, digits, "
 		    "- and _, at most %d",
 		    SLICE_ARG(s->name), SYSTEM_NAME_MAX);
+	if (slice_is(s->name, "broker") || slice_is(s->name, "operator") ||
+	    slice_is(s->name, "receiver"))
+		fault(l->at.f, l->at.file, y->key,
+		    "a system cannot be called %.*s: that name has a key of "
+		    "its own on the bus",
+		    SLICE_ARG(s->name));
 	if (!yaml_want(&l->at, y, YAML_MAP, "a system"))
 		return;
 	if ((use = yaml_get(y, "use")) == NULL)

@@ -27,10 +27,15 @@ struct config_system {
 				    ${VAR} already replaced in the scalars */
 };
 
+#define CONFIG_BUSES 4
+
 struct config {
 	const char *file;
-	const char *data;    /* broker.data, folder */
-	const char *bus;     /* broker.bus, "ipc://..." or "tcp://..." */
+	const char *data; /* broker.data, folder */
+	const char *bus;  /* broker.bus, "ipc://..." or "tcp://..." */
+	const char *bus_more[CONFIG_BUSES]; /* its others, when it is a list */
+	size_t bus_more_n;
+	const char *access;  /* broker.access: the folder of the bus's keys */
 	const char *console; /* broker.console, "http://127.0.0.1:7180" */
 	const char *packs;   /* broker.packs: the mappings folder */
 	int64_t retry_first_ms, retry_most_ms,

@@ -16,6 +16,14 @@ struct record {
 	struct slice body;
 };
 
+static enum err
+no_right(const struct pub *s, enum access_verb v, struct slice what)
+{
+	return err_note(ERR_DENIED, "the key of %s has no right to %s %.*s",
+	    s->who->name, access_verb_name(v), what.n < 100 ? (int)what.n : 100,
+	    (const char *)what.p);
+}
+
 /* ---- events ---- */
 
 static enum err
@@ -115,6 +123,8 @@ check_event(struct daemon *d, const struct pub *s, struct slice body)
 		!slice_eq(e.source, slice_str(s->name))))
 		return err_note(ERR_DENIED, "%s may not publish events of %.*s",
 		    s->name, SLICE_ARG(e.source));
+	if (!access_may(s->who, MAY_PUBLISH, e.type))
+		return no_right(s, MAY_PUBLISH, e.type);
 	if (!ruleset_may_publish(d->core.rules, e.source, e.type))
 		return err_note(ERR_DENIED,
 		    "%.*s is no type that the system %.*s publishes",
@@ -244,6 +254,8 @@ check_settle(struct daemon *d, const struct pub *s, struct slice body)
 		return err_note(ERR_DENIED,
 		    "%s may not settle deliveries of %.*s", s->name,
 		    SLICE_ARG(t.sub));
+	if (!access_may(s->who, MAY_TAKE, SLICE_EMPTY))
+		return no_right(s, MAY_TAKE, t.sub);
 	if (t.after_ms < 0)
 		return err_note(ERR_RANGE, "settlement: `after_ms` < 0");
 	return t.effect.n > 0 ? check_effect(t.effect) : ERR_OK;
@@ -307,6 +319,11 @@ check_action(struct daemon *d, const struct pub *s, struct slice body)
 		return err_note(ERR_DENIED, "%s may not act", s->name);
 	if (a.by.n == 0)
 		return err_note(ERR_MISSING, "action: `by` is missing");
+	if (!s->who->any_name && !slice_is(a.by, s->who->name))
+		return err_note(ERR_DENIED,
+		    "action: `by` is %s, whose key this is", s->who->name);
+	if (!access_may(s->who, MAY_ACT, a.act))
+		return no_right(s, MAY_ACT, a.act);
 	for (i = 0; i < 7; i++)
 		if (slice_is(a.act, acts[i]))
 			break;

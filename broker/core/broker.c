@@ -171,6 +171,25 @@ open_asking(struct broker *b)
 	return e;
 }
 
+/* The bus, with its keys: DATA is locked, so that nobody else makes them. */
+static enum err
+open_bus(struct broker *b)
+{
+	const struct config *c = b->config;
+	const char *addresses[CONFIG_BUSES + 1] = {c->bus};
+	struct access_keys keys;
+	size_t n = 1;
+	enum err e;
+
+	for (size_t i = 0; i < c->bus_more_n; i++)
+		addresses[n++] = c->bus_more[i];
+	e = users_open(&b->d.users, c, &keys);
+	if (e == ERR_OK)
+		e = bus_open(&b->d.bus, addresses, n, keys.secret);
+	access_wipe(&keys);
+	return e;
+}
+
 static enum err
 open_signals(struct daemon *d)
 {
@@ -219,7 +238,7 @@ broker_open(struct broker *b)
 	if (e == ERR_OK)
 		e = open_asking(b);
 	if (e == ERR_OK)
-		e = bus_open(&d->bus, b->config->bus);
+		e = open_bus(b);
 	if (e == ERR_OK)
 		e = flush_open(&d->flush);
 	if (e == ERR_OK)
@@ -271,6 +290,7 @@ broker_free(struct broker *b)
 	batch_fini(&d->batch);
 	sessions_fini(&d->sessions);
 	bus_close(d->bus);
+	users_close(&d->users);
 	sealer_free(d->asker);
 	log_reader_free(b->ask_reader);
 	index_view_free(b->view);

@@ -1,6 +1,7 @@
 /* bus - see bus.h. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,10 +11,15 @@
 #define BUS_RCVHWM 16
 #define BUS_SNDHWM 256
 #define BUS_BACKLOG 256
+#define BUS_SEALED 64 /* what CURVE adds to a frame, and some */
+
+#define BUS_ZAP "inproc://zeromq.zap.01" /* libzmq asks there */
+#define BUS_DOMAIN "vayla"
+#define BUS_FILES 16384 /* connections cost a descriptor each */
 
 struct bus {
-	void *context, *socket;
-	char *path; /* of the ipc socket, or NULL */
+	void *context, *socket, *door;
+	zmq_msg_t knock; /* the request's number */
 };
 
 static enum err
@@ -39,7 +45,7 @@ set_options(struct bus *b)
 	    {ZMQ_HEARTBEAT_TTL, 15000},
 	    {ZMQ_BACKLOG, BUS_BACKLOG},
 	};
-	int64_t most = FRAME_MAX_ONE;
+	int64_t most = FRAME_MAX_ONE + BUS_SEALED;
 	enum err e;
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
@@ -76,14 +82,6 @@ folder_make(const char *path)
 	return e;
 }
 
-static bool
-is_loopback(const char *address)
-{
-	return strncmp(address, "tcp://127.", 10) == 0 ||
-	       strncmp(address, "tcp://[::1]:", 12) == 0 ||
-	       strncmp(address, "tcp://localhost:", 16) == 0;
-}
-
 static enum err
 bind_to(struct bus *b, const char *address)
 {
@@ -92,23 +90,15 @@ bind_to(struct bus *b, const char *address)
 	enum err e;
 
 	if (strncmp(address, "ipc://", 6) == 0) {
-		b->path = strdup(address + 6);
-		if (b->path == NULL)
-			err_die("no memory");
-		e = folder_make(b->path);
+		e = folder_make(address + 6);
 		if (e != ERR_OK)
 			return e;
-	} else if (!is_loopback(address)) {
-		return err_note(ERR_CONFIG,
-		    "broker.bus: %s: without keys the bus may only listen on "
-		    "ipc:// or on this machine (tcp://127.0.0.1:PORT)",
-		    address);
 	}
 	mask = umask(0077);
 	r = zmq_bind(b->socket, address);
 	why = errno;
 	umask(mask);
-	if (r == 0 && zmq_bind(b->socket, BUS_INPROC) == 0)
+	if (r == 0)
 		return ERR_OK;
 	if (why == EADDRINUSE)
 		return err_note(ERR_BUSY,
@@ -121,14 +111,47 @@ bind_to(struct bus *b, const char *address)
 	    address, zmq_strerror(why));
 }
 
+/* Who comes in is asked of us before any frame of theirs is read. The door
+ * stands before the first address is bound: libzmq lets everyone in while there
+ * is none. */
+static enum err
+lock_door(struct bus *b, const char *secret)
+{
+	b->door = zmq_socket(b->context, ZMQ_REP);
+	if (b->door == NULL || zmq_bind(b->door, BUS_ZAP) != 0)
+		return err_note(ERR_IO, "zmq: %s", zmq_strerror(errno));
+	if (zmq_setsockopt(b->socket, ZMQ_ZAP_DOMAIN, BUS_DOMAIN,
+		sizeof(BUS_DOMAIN) - 1) != 0 ||
+	    zmq_setsockopt(b->socket, ZMQ_CURVE_SECRETKEY, secret, BUS_KEY) !=
+		0)
+		return err_note(
+		    ERR_IO, "zmq: no CURVE: %s", zmq_strerror(errno));
+	return set_int(b, ZMQ_CURVE_SERVER, 1);
+}
+
+/* Silent connections must not take the journal's descriptors. */
+static void
+raise_files(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur >= BUS_FILES)
+		return;
+	l.rlim_cur = l.rlim_max < BUS_FILES ? l.rlim_max : BUS_FILES;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
 enum err
-bus_open(struct bus **out, const char *address)
+bus_open(struct bus **out, const char *const *addresses, size_t n,
+    const char *secret)
 {
 	struct bus *b = calloc(1, sizeof(*b));
 	enum err e;
 
 	if (b == NULL)
 		err_die("no memory");
+	raise_files();
+	zmq_msg_init(&b->knock);
 	b->context = zmq_ctx_new();
 	if (b->context == NULL)
 		err_die("no zmq context: %s", zmq_strerror(errno));
@@ -138,7 +161,11 @@ bus_open(struct bus **out, const char *address)
 	else
 		e = set_options(b);
 	if (e == ERR_OK)
-		e = bind_to(b, address);
+		e = lock_door(b, secret);
+	for (size_t i = 0; e == ERR_OK && i < n; i++)
+		e = bind_to(b, addresses[i]);
+	if (e == ERR_OK)
+		e = bind_to(b, BUS_INPROC);
 	if (e != ERR_OK) {
 		bus_close(b);
 		return e;
@@ -154,8 +181,10 @@ bus_close(struct bus *b)
 		return;
 	if (b->socket != NULL)
 		zmq_close(b->socket);
+	if (b->door != NULL)
+		zmq_close(b->door);
+	zmq_msg_close(&b->knock);
 	zmq_ctx_term(b->context);
-	free(b->path);
 	free(b);
 }
 
@@ -170,6 +199,68 @@ bus_socket(struct bus *b)
 {
 	return b->socket;
 }
+
+void *
+bus_door(struct bus *b)
+{
+	return b->door;
+}
+
+/* Every frame off a wire has it; the first, which libzmq makes of the routing
+ * id, only sometimes. */
+const char *
+bus_user(const struct bus_msg *m)
+{
+	const char *user = NULL;
+
+	for (int i = 1; i < m->parts && user == NULL; i++)
+		user = zmq_msg_gets(&m->part[i], "User-Id");
+	return user;
+}
+
+/* ---- the door: RFC 27, ZAP ---- */
+
+bool
+bus_knock(struct bus *b, char key[BUS_KEY])
+{
+	zmq_msg_t part;
+	bool curve = false, go_on = true;
+
+	key[0] = '\0';
+	/* version, number, domain, address, identity, mechanism, credentials */
+	for (int i = 0; go_on; i++) {
+		zmq_msg_init(&part);
+		if (zmq_msg_recv(&part, b->door, ZMQ_DONTWAIT) < 0) {
+			zmq_msg_close(&part);
+			return false;
+		}
+		go_on = zmq_msg_more(&part) != 0;
+		if (i == 1)
+			zmq_msg_copy(&b->knock, &part);
+		else if (i == 5)
+			curve = zmq_msg_size(&part) == 5 &&
+				memcmp(zmq_msg_data(&part), "CURVE", 5) == 0;
+		else if (i == 6 && curve && zmq_msg_size(&part) == 32)
+			zmq_z85_encode(key, zmq_msg_data(&part), 32);
+		zmq_msg_close(&part);
+	}
+	return true;
+}
+
+void
+bus_admit(struct bus *b, const char *key, bool yes)
+{
+	const struct slice parts[] = {SLICE_LIT("1.0"),
+	    slice_of(zmq_msg_data(&b->knock), zmq_msg_size(&b->knock)),
+	    slice_str(yes ? "200" : "400"), slice_str(yes ? "" : "unknown key"),
+	    slice_str(yes ? key : ""), SLICE_EMPTY};
+
+	for (size_t i = 0; i < 6; i++)
+		(void)!zmq_send(b->door, parts[i].p, parts[i].n,
+		    ZMQ_DONTWAIT | (i < 5 ? ZMQ_SNDMORE : 0));
+}
+
+/* ---- messages ---- */
 
 static bool
 more(zmq_msg_t *m)

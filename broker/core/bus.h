@@ -19,13 +19,22 @@ struct bus;
 #define BUS_INPROC "inproc://vayla"
 
 /*
- * ipc: the socket's folder is made (0700) when it is not there, and the socket
- * is for its owner only. tcp: loopback addresses only (no CURVE yet).
+ * Every address speaks CURVE with this secret key, and each handshake waits for
+ * bus_admit(); inproc needs neither. ipc: the socket's folder is made (0700)
+ * when it is not there, and the socket is for its owner only.
  */
-enum err bus_open(struct bus **out, const char *address) MUST_CHECK;
+enum err bus_open(struct bus **out, const char *const *addresses, size_t n,
+    const char *secret) MUST_CHECK;
 void bus_close(struct bus *b);
 void *bus_context(struct bus *b);
 void *bus_socket(struct bus *b); /* for zmq_poll */
+void *bus_door(struct bus *b);	 /* for zmq_poll: somebody knocks */
+
+/* A handshake that waits: its public key as Z85. False: nobody knocks. Each is
+ * answered by bus_admit() before the next. */
+#define BUS_KEY 41
+bool bus_knock(struct bus *b, char key[BUS_KEY]);
+void bus_admit(struct bus *b, const char *key, bool yes);
 
 /* A message as it came. `peer` is the connection. */
 struct bus_msg {
@@ -46,6 +55,10 @@ bus_peer(const struct bus_msg *m)
 {
 	return bus_part(m, 0);
 }
+
+/* Whose key the connection has shown, NULL when it came from this process.
+ * Lives as long as the message. */
+const char *bus_user(const struct bus_msg *m);
 
 /* ERR_NOTFOUND: nothing waits. Release what ERR_OK gave. */
 enum err bus_recv(struct bus *b, struct bus_msg *m) MUST_CHECK;

@@ -25,6 +25,7 @@
 /* A PUB that waits for its turn to be on disk. */
 struct pub {
 	struct session *from; /* NULL: its session is over, nobody is told */
+	const struct access_user *who;
 	enum role role;
 	char name[33];
 	struct bus_msg msg;
@@ -42,6 +43,7 @@ struct type_count {
 struct daemon {
 	struct core core;
 	struct bus *bus;
+	struct users users;
 	struct sessions sessions;
 	struct batch batch;
 	struct guard *guard;
@@ -85,6 +87,8 @@ const struct route *accept_route(struct daemon *d, struct slice sub);
 bool accept_is_vital(const struct pub *p);
 
 /* peers.c */
+void peers_knock(struct daemon *d); /* who wants to come in */
+void peers_users(struct daemon *d); /* keys that were made or revoked */
 void peers_message(struct daemon *d, struct bus_msg *m); /* takes it over */
 void peers_refuse(struct daemon *d, struct pub *p, enum err e);
 void peers_answer(struct daemon *d); /* PUBOK, after the turn */

@@ -78,11 +78,77 @@ peers_tidy(struct daemon *d)
 	}
 }
 
+/* ---- who may come in ---- */
+
+/* What a flood of handshakes may take of a turn. */
+#define KNOCKS 64
+
+void
+peers_knock(struct daemon *d)
+{
+	char key[BUS_KEY];
+	bool known;
+
+	for (int i = 0; i < KNOCKS && bus_knock(d->bus, key); i++) {
+		known = key[0] != '\0' && users_find(&d->users, key) != NULL;
+		if (!known)
+			say(SAY_WARN, "access",
+			    "a connection with an unknown or revoked key (%s) "
+			    "is refused",
+			    key);
+		bus_admit(d->bus, key, known);
+	}
+}
+
+static bool
+same_rights(const struct session *s, const struct access_user *now)
+{
+	return now != NULL && strcmp(now->role, s->who->role) == 0 &&
+	       now->any_name == s->who->any_name &&
+	       strcmp(now->name, s->who->name) == 0;
+}
+
+void
+peers_users(struct daemon *d)
+{
+	if (!users_look(&d->users))
+		return;
+	for (size_t i = d->sessions.n; i-- > 0;) {
+		struct session *s = d->sessions.all[i];
+		const struct access_user *now =
+		    users_find(&d->users, s->key[0] != '\0' ? s->key : NULL);
+
+		if (!same_rights(s, now)) {
+			say(SAY_WARN, "access",
+			    "%s %s: its key was revoked or changed; the "
+			    "session is over",
+			    role_name(s->role), s->name);
+			peers_error(d, session_peer(s), ERR_DENIED,
+			    "this key was revoked", 0);
+			session_end(d, s, false);
+		} else {
+			s->who = now;
+		}
+	}
+	users_looked(&d->users);
+}
+
+/* ERR_DENIED unless that user may do so. */
+static enum err
+may(const struct session *s, enum access_verb v, struct slice what)
+{
+	if (access_may(s->who, v, what))
+		return ERR_OK;
+	return err_note(ERR_DENIED, "the key of %s has no right to %s%s%.*s",
+	    s->who->name, access_verb_name(v), what.n > 0 ? " " : "",
+	    what.n < 100 ? (int)what.n : 100, (const char *)what.p);
+}
+
 /* ---- HELLO ---- */
 
 static enum err
-hello_read(
-    struct daemon *d, struct slice header, enum role *role, struct slice *name)
+hello_read(struct daemon *d, const struct access_user *who, struct slice header,
+    enum role *role, struct slice *name)
 {
 	struct slice text;
 	int64_t v;
@@ -102,6 +168,17 @@ hello_read(
 		return err_note(ERR_RANGE,
 		    "name is a-z, 0-9, _ and -, from a letter, at most 32; "
 		    "an operator's any text of 1 to 32 bytes");
+	if (who == NULL)
+		return err_note(ERR_DENIED,
+		    "this key was revoked; `vayla key new` makes another");
+	if (who->role[0] != '\0' && strcmp(who->role, role_name(*role)) != 0)
+		return err_note(ERR_DENIED,
+		    "the key of %s is of a%s %s, not of a%s %s", who->name,
+		    who->role[0] == 'o' ? "n" : "", who->role,
+		    *role == ROLE_OPERATOR ? "n" : "", role_name(*role));
+	if (!who->any_name && !slice_is(*name, who->name))
+		return err_note(ERR_DENIED, "the key of %s is not one of %.*s",
+		    who->name, SLICE_ARG(*name));
 	if (*role == ROLE_CONNECTOR &&
 	    delivery_sub(&d->delivery, *name) == NULL)
 		return err_note(ERR_DENIED,
@@ -131,15 +208,16 @@ welcome(struct daemon *d, struct slice peer)
 }
 
 static void
-on_hello(
-    struct daemon *d, struct session *s, struct slice peer, struct slice header)
+on_hello(struct daemon *d, struct session *s, const struct bus_msg *m)
 {
+	const struct access_user *who = users_find(&d->users, bus_user(m));
+	struct slice peer = bus_peer(m);
 	struct session *other;
 	struct slice name;
 	enum role role = ROLE_NONE;
 	enum err e;
 
-	e = hello_read(d, header, &role, &name);
+	e = hello_read(d, who, bus_part(m, 2), &role, &name);
 	if (e != ERR_OK) {
 		peers_error(d, peer, e, err_last(), 0);
 		return;
@@ -152,7 +230,7 @@ on_hello(
 		    "another session of this name began", 0);
 		session_end(d, other, false);
 	}
-	s = session_add(&d->sessions, peer, role, name);
+	s = session_add(&d->sessions, peer, who, role, name);
 	if (s == NULL) {
 		peers_error(d, peer, ERR_BUSY, "too many sessions", 0);
 		return;
@@ -221,6 +299,7 @@ on_pub(struct daemon *d, struct session *s, struct bus_msg *m)
 	s->next = (uint64_t)n + 1;
 	p = &d->pubs[d->pubs_n++];
 	*p = (struct pub){.from = s,
+	    .who = s->who,
 	    .role = s->role,
 	    .msg = *m,
 	    .n = (uint64_t)n,
@@ -267,6 +346,7 @@ static enum err
 tap_set(struct session *s, struct slice header, struct slice name)
 {
 	struct slice filter, type = SLICE_EMPTY, subject = SLICE_EMPTY;
+	enum err e;
 
 	if (s->role != ROLE_OPERATOR)
 		return err_note(ERR_DENIED, "only operators may tap");
@@ -277,6 +357,9 @@ tap_set(struct session *s, struct slice header, struct slice name)
 	if (!name_is_good(name) || type.n > EVENT_TEXT ||
 	    subject.n > EVENT_TEXT)
 		return err_note(ERR_RANGE, "SUB: a name or filter is wrong");
+	e = may(s, MAY_TAP, type);
+	if (e != ERR_OK)
+		return e;
 	s->tap = true;
 	memset(s->tap_name, 0, sizeof(s->tap_name));
 	memcpy(s->tap_name, name.p, name.n);
@@ -294,6 +377,7 @@ on_sub(struct daemon *d, struct session *s, struct slice header)
 	int64_t patience = DELIVERY_PATIENCE_MS;
 	bool lossy = false;
 	struct slice name;
+	enum err e;
 
 	if (!mp_get_str(header, "name", &name))
 		return err_note(ERR_SYNTAX, "SUB needs a name");
@@ -303,6 +387,9 @@ on_sub(struct daemon *d, struct session *s, struct slice header)
 	if (s->role != ROLE_CONNECTOR || !slice_eq(name, session_name(s)))
 		return err_note(ERR_DENIED, "%s may not subscribe to %.*s",
 		    s->name, SLICE_ARG(name));
+	e = may(s, MAY_TAKE, SLICE_EMPTY);
+	if (e != ERR_OK)
+		return e;
 	if (!mp_get_int(header, "window", &window))
 		return err_note(ERR_SYNTAX, "SUB needs a window");
 	(void)mp_get_int(header, "bytes", &bytes);
@@ -427,6 +514,19 @@ on_ping(struct daemon *d, struct session *s, struct slice header)
 	return ERR_OK;
 }
 
+static enum err
+may_ask(const struct session *s, struct slice query)
+{
+	struct slice what = SLICE_EMPTY;
+	bool unseal = false;
+	enum err e;
+
+	(void)mp_get_str(query, "query", &what);
+	(void)mp_get_bool(query, "unseal", &unseal);
+	e = may(s, MAY_ASK, what);
+	return e == ERR_OK && unseal ? may(s, MAY_UNSEAL, SLICE_EMPTY) : e;
+}
+
 static void
 on_ask(struct daemon *d, struct session *s, const struct bus_msg *m)
 {
@@ -444,6 +544,9 @@ on_ask(struct daemon *d, struct session *s, const struct bus_msg *m)
 	else if (query.n > FRAME_HEADER * 4 || mp_check(query) != ERR_OK)
 		peers_error(d, session_peer(s), ERR_SYNTAX,
 		    "ASK: the query is one msgpack map", (uint64_t)id);
+	else if (may_ask(s, query) != ERR_OK)
+		peers_error(
+		    d, session_peer(s), ERR_DENIED, err_last(), (uint64_t)id);
 	else
 		ask_answer(d, s, (uint64_t)id, query);
 }
@@ -483,7 +586,10 @@ peers_message(struct daemon *d, struct bus_msg *m)
 	struct session *s = session_find(&d->sessions, peer);
 	enum verb v = verb_read(bus_part(m, 1));
 
-	if (s != NULL) {
+	if (s != NULL && !session_is_of(s, bus_user(m))) {
+		session_end(d, s, false);
+		s = NULL;
+	} else if (s != NULL) {
 		s->heard = clock_mono();
 		if (s->over)
 			s = NULL;
@@ -493,7 +599,7 @@ peers_message(struct daemon *d, struct bus_msg *m)
 		peers_error(d, peer, ERR_SYNTAX,
 		    "this is no message of the bus, version 1", 0);
 	} else if (v == VERB_HELLO) {
-		on_hello(d, s, peer, header);
+		on_hello(d, s, m);
 	} else if (s == NULL) {
 		peers_error(d, peer, ERR_NOSESSION, "say HELLO first", 0);
 	} else if (v == VERB_PUB) {

@@ -80,8 +80,8 @@ session_holder(const struct sessions *t, enum role role, struct slice name)
 }
 
 struct session *
-session_add(
-    struct sessions *t, struct slice peer, enum role role, struct slice name)
+session_add(struct sessions *t, struct slice peer,
+    const struct access_user *who, enum role role, struct slice name)
 {
 	struct session *s;
 
@@ -93,6 +93,8 @@ session_add(
 		err_die("no memory for a session");
 	memcpy(s->peer, peer.p, peer.n);
 	s->peer_n = peer.n;
+	memcpy(s->key, who->key, sizeof(s->key));
+	s->who = who;
 	memcpy(s->name, name.p, name.n);
 	s->role = role;
 	s->since = clock_now();
@@ -119,4 +121,10 @@ session_remove(struct sessions *t, struct session *s)
 	buf_fini(&s->tap_type);
 	buf_fini(&s->tap_subject);
 	free(s);
+}
+
+bool
+session_is_of(const struct session *s, const char *key)
+{
+	return strcmp(s->key, key != NULL ? key : "") == 0;
 }

@@ -11,6 +11,7 @@
 
 #include "broker/base/buf.h"
 #include "broker/core/table.h"
+#include "broker/core/users.h"
 
 #define SESSIONS_MAX 256
 #define SESSION_SILENT_MS 30000
@@ -23,6 +24,8 @@ enum role { ROLE_CONNECTOR, ROLE_RECEIVER, ROLE_OPERATOR, ROLE_NONE };
 struct session {
 	uint8_t peer[256]; /* the connection's routing id */
 	size_t peer_n;
+	char key[ACCESS_KEY]; /* that its connection showed; empty: ours */
+	const struct access_user *who; /* the user of that key */
 	char name[33];
 	enum role role;
 	int64_t since;	   /* wall clock */
@@ -57,8 +60,11 @@ struct session *session_find(const struct sessions *t, struct slice peer);
 struct session *session_holder(
     const struct sessions *t, enum role role, struct slice name);
 /* NULL when there are too many. */
-struct session *session_add(
-    struct sessions *t, struct slice peer, enum role role, struct slice name);
+struct session *session_add(struct sessions *t, struct slice peer,
+    const struct access_user *who, enum role role, struct slice name);
+/* Is it of the connection that showed this key? Routing ids are not proof: one
+ * that is free again is anybody's. */
+bool session_is_of(const struct session *s, const char *key);
 void session_remove(struct sessions *t, struct session *s);
 
 static inline struct slice

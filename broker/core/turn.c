@@ -482,16 +482,20 @@ turn_open(struct daemon *d)
 enum err
 turn_loop(struct daemon *d)
 {
-	zmq_pollitem_t items[2] = {
+	zmq_pollitem_t items[3] = {
 	    {.socket = bus_socket(d->bus), .events = ZMQ_POLLIN},
+	    {.socket = bus_door(d->bus), .events = ZMQ_POLLIN},
 	    {.fd = d->signals, .events = ZMQ_POLLIN}};
 	enum err e = ERR_OK;
 
 	while (!d->stop && e == ERR_OK) {
-		if (zmq_poll(items, 2, wait_ms(d)) < 0 && errno != EINTR)
+		if (zmq_poll(items, 3, wait_ms(d)) < 0 && errno != EINTR)
 			return err_note(
 			    ERR_IO, "poll: %s", zmq_strerror(errno));
 		signals(d);
+		peers_users(d);
+		if ((items[1].revents & ZMQ_POLLIN) != 0)
+			peers_knock(d);
 		receive(d);
 		if (has_work(d))
 			e = turn(d);

@@ -9,22 +9,22 @@
  * in the old order, under new numbers. So nothing is numbered twice, skipped or
  * overtaken, whichever message was lost.
  *
- * Rejected: a socket monitor to learn of connections (a second socket and its
- * events for what one flag says); letting ZeroMQ queue for a broker that is
- * away (it would send frames of a dead session to its successor).
+ * Rejected: letting ZeroMQ queue for a broker that is away (it would send
+ * frames of a dead session to its successor).
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <zmq.h>
 
 #include "broker/base/clock.h"
 #include "broker/base/say.h"
 #include "broker/wire/client.h"
+#include "broker/wire/dial.h"
 
 #define OUTBOX_MAX (8 * 1024 * 1024)
 #define PUB_OVERHEAD 128 /* what a publication costs beside its bytes */
-#define MESSAGE_MAX (16 * 1024 * 1024)
 #define READS_A_STEP 256
 #define EXTENDS 64
 #define REPORT_MAX 3072
@@ -33,7 +33,8 @@
 #define SILENT_NS (15 * NS_PER_SEC)
 #define HELLO_NS (2 * NS_PER_SEC)
 #define FENCED_NS (6 * NS_PER_SEC)
-#define STEP_NS NS_PER_SEC /* never asleep for longer */
+#define STEP_NS NS_PER_SEC	     /* never asleep for longer */
+#define REFUSED_NS (NS_PER_SEC / 10) /* nor, without a connection, for this */
 
 enum state { DOWN, HELLO, UP };
 
@@ -55,7 +56,7 @@ struct sub {
 };
 
 struct client {
-	void *ctx, *sock;
+	struct dial dial;
 	client_event *on_event;
 	void *arg;
 	char name[EVENT_TEXT], role[32];
@@ -99,12 +100,13 @@ send_message(struct client *c, enum verb v, struct slice blob)
 	verb_write(&verb, v);
 	if (buf_check(&verb) != ERR_OK || buf_check(&c->header) != ERR_OK)
 		err_die("client: a header over %d bytes", FRAME_HEADER);
-	ok = zmq_send(c->sock, verb.p, verb.n, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0;
+	ok = zmq_send(
+		 c->dial.sock, verb.p, verb.n, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0;
 	/* Once the first part was taken the others are, too. */
 	if (ok)
-		ok = zmq_send(c->sock, c->header.p, c->header.n,
+		ok = zmq_send(c->dial.sock, c->header.p, c->header.n,
 			 ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0 &&
-		     zmq_send(c->sock, blob.p, blob.n, ZMQ_DONTWAIT) >= 0;
+		     zmq_send(c->dial.sock, blob.p, blob.n, ZMQ_DONTWAIT) >= 0;
 	buf_fini(&verb);
 	return ok;
 }
@@ -483,7 +485,7 @@ receive(struct client *c, int64_t now, enum err *e)
 
 		m = n < 3 ? &part[n] : &spare;
 		if (zmq_msg_init(m) != 0 ||
-		    zmq_msg_recv(m, c->sock, ZMQ_DONTWAIT) < 0) {
+		    zmq_msg_recv(m, c->dial.sock, ZMQ_DONTWAIT) < 0) {
 			zmq_msg_close(m);
 			break;
 		}
@@ -500,16 +502,6 @@ receive(struct client *c, int64_t now, enum err *e)
 	for (size_t i = 0; i < n; i++)
 		zmq_msg_close(&part[i]);
 	return n > 0;
-}
-
-static int
-events(struct client *c)
-{
-	int ev = 0;
-	size_t n = sizeof(ev);
-
-	(void)zmq_getsockopt(c->sock, ZMQ_EVENTS, &ev, &n);
-	return ev;
 }
 
 /* Time to say something? Returns when next. */
@@ -543,19 +535,25 @@ client_step(struct client *c, int *next_ms)
 		if (e != ERR_OK)
 			return e;
 	next = now + STEP_NS;
-	if ((events(c) & ZMQ_POLLOUT) == 0) {
+	if ((dial_events(&c->dial) & ZMQ_POLLOUT) == 0) {
 		if (c->state != DOWN)
 			lost(c, DOWN);
+		e = dial_refused(&c->dial);
+		if (e != ERR_OK)
+			return e;
+		if (c->dial.monitor != NULL)
+			next = now + REFUSED_NS;
 	} else {
 		if (c->state == DOWN) {
 			c->state = HELLO;
 			c->heard = now;
+			c->dial.failed = 0;
 		}
 		next = talk(c, now);
 	}
 	/* Sending may have taken in what came meanwhile without the descriptor
 	 * saying so again. */
-	if ((events(c) & ZMQ_POLLIN) != 0)
+	if ((dial_events(&c->dial) & ZMQ_POLLIN) != 0)
 		next = now;
 	*next_ms =
 	    next > now ? (int)((next - now + NS_PER_MS - 1) / NS_PER_MS) : 0;
@@ -711,11 +709,7 @@ client_ask(
 int
 client_fd(struct client *c)
 {
-	int fd = -1;
-	size_t n = sizeof(fd);
-
-	(void)zmq_getsockopt(c->sock, ZMQ_FD, &fd, &n);
-	return fd;
+	return dial_fd(&c->dial);
 }
 
 bool
@@ -730,6 +724,12 @@ client_epoch(const struct client *c)
 	return c->epoch;
 }
 
+const char *
+client_name(const struct client *c)
+{
+	return c->name;
+}
+
 size_t
 client_waiting(const struct client *c)
 {
@@ -738,37 +738,12 @@ client_waiting(const struct client *c)
 
 /* ---- its life ---- */
 
-static bool
-set_options(void *sock)
-{
-	static const struct {
-		int option, value;
-	} ints[] = {
-	    {ZMQ_IMMEDIATE, 1},
-	    {ZMQ_LINGER, 500},
-	    /* Beyond any window, so that "not writable" means "no broker". */
-	    {ZMQ_SNDHWM, 4096},
-	    {ZMQ_RCVHWM, 1100},
-	    {ZMQ_RECONNECT_IVL, 20},
-	    {ZMQ_RECONNECT_IVL_MAX, 200},
-	    {ZMQ_HEARTBEAT_IVL, 5000},
-	    {ZMQ_HEARTBEAT_TIMEOUT, 15000},
-	    {ZMQ_HEARTBEAT_TTL, 15000},
-	    {ZMQ_HANDSHAKE_IVL, 5000},
-	};
-	int64_t most = MESSAGE_MAX;
-
-	for (size_t i = 0; i < sizeof(ints) / sizeof(ints[0]); i++)
-		if (zmq_setsockopt(sock, ints[i].option, &ints[i].value,
-			sizeof(ints[i].value)) != 0)
-			return false;
-	return zmq_setsockopt(sock, ZMQ_MAXMSGSIZE, &most, sizeof(most)) == 0;
-}
-
 enum err
 client_open(struct client **out, const struct client_options *o)
 {
+	bool person = strcmp(o->role, "operator") == 0;
 	struct client *c;
+	enum err e;
 
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)
@@ -784,20 +759,16 @@ client_open(struct client **out, const struct client_options *o)
 		return err_note(ERR_LIMIT, "a client's name");
 	}
 	memcpy(c->role, o->role, strlen(o->role) + 1);
-	c->ctx = zmq_ctx_new();
-	if (c->ctx != NULL)
-		c->sock = zmq_socket(c->ctx, ZMQ_DEALER);
-	if (c->sock == NULL || !set_options(c->sock)) {
+	e = dial_open(&c->dial, o->address, o->access,
+	    person ? ACCESS_OPERATOR : o->name);
+	if (e != ERR_OK) {
 		client_free(c);
-		return err_note(
-		    ERR_NOMEM, "a ZeroMQ socket: %s", zmq_strerror(errno));
+		return e;
 	}
-	if (zmq_connect(c->sock, o->address) != 0) {
-		client_free(c);
-		return err_note(ERR_CONFIG,
-		    "broker.bus is \"%s\": %s; write ipc://PATH", o->address,
-		    zmq_strerror(errno));
-	}
+	/* A person's own key says who it is. */
+	if (person && o->access != NULL &&
+	    strcmp(c->dial.user, ACCESS_OPERATOR) != 0)
+		memcpy(c->name, c->dial.user, sizeof(c->dial.user));
 	*out = c;
 	return ERR_OK;
 }
@@ -815,18 +786,20 @@ client_bye(struct client *c)
 void
 client_free(struct client *c)
 {
+	char was[1024];
+
 	if (c == NULL)
 		return;
-	if (c->sock != NULL)
+	if (c->dial.sock != NULL)
 		client_bye(c);
+	/* Whoever frees us for an error still has to say which. */
+	snprintf(was, sizeof(was), "%s", err_last());
 	while (c->first != NULL) {
 		(void)err_note(ERR_CLOSED, "the client was closed");
 		finish(c, &c->first, ERR_CLOSED, 0);
 	}
-	if (c->sock != NULL)
-		zmq_close(c->sock);
-	if (c->ctx != NULL)
-		zmq_ctx_term(c->ctx);
+	(void)err_note(ERR_CLOSED, "%s", was);
+	dial_close(&c->dial);
 	buf_fini(&c->header);
 	free(c);
 }

@@ -25,6 +25,8 @@ typedef void client_event(void *arg, struct slice sub, uint64_t seq,
 
 struct client_options {
 	const char *address; /* "ipc://..." */
+	const char *access;  /* the folder of keys; NULL: a bus without CURVE,
+				within one process */
 	const char *name;    /* who: system's name, "receiver", "cli" */
 	const char *role;    /* "connector", "receiver", "operator" */
 	size_t outbox_max;   /* bytes kept unconfirmed, 0 = 8 MiB */
@@ -32,7 +34,9 @@ struct client_options {
 	void *arg;
 };
 
-/* Connects in the background; the first session comes up in client_step(). */
+/* Connects in the background; the first session comes up in client_step(). An
+ * operator shows the key that $VAYLA_KEY names, or this machine's, and others
+ * that of their name; with a person's key the name is that person's. */
 enum err client_open(
     struct client **out, const struct client_options *o) MUST_CHECK;
 void client_free(struct client *c);
@@ -40,6 +44,7 @@ void client_free(struct client *c);
 int client_fd(struct client *c);	/* readable: call client_step() */
 bool client_up(const struct client *c); /* is there a session? */
 uint64_t client_epoch(const struct client *c);
+const char *client_name(const struct client *c); /* as the broker knows us */
 
 /* Read what came, send what waits, keep the heartbeat. Returns in *next_ms when
  * it wants to be called again at the latest. To be called once in every turn of

@@ -439,6 +439,7 @@ open_bus(struct sdk_loop *l)
 {
 	struct sdk *s = l->sdk;
 	struct client_options o = {.address = s->config->bus,
+	    .access = s->config->access,
 	    .name = s->name,
 	    .role = s->kind->role,
 	    .on_event = on_event,

@@ -29,6 +29,7 @@
 #include "broker/base/clock.h"
 #include "broker/base/opt.h"
 #include "broker/base/say.h"
+#include "broker/wire/access.h"
 #include "connectors/sdk/loop.h"
 #include "connectors/sdk/setup.h"
 #include "connectors/sdk/verbs.h"
@@ -251,8 +252,10 @@ plan(struct run *r)
 static enum err
 start_broker(struct run *r)
 {
-	struct client_options o = {
-	    .address = r->set.config->bus, .name = "run", .role = "operator"};
+	struct client_options o = {.address = r->set.config->bus,
+	    .access = r->set.config->access,
+	    .name = "run",
+	    .role = "operator"};
 	enum err e = start(r, &r->child[0]);
 
 	return e == ERR_OK ? client_open(&r->bus, &o) : e;
@@ -471,6 +474,8 @@ run(struct run *r, const char *file, struct faults *f)
 		e = setup_open(&r->set, file, f);
 	if (e == ERR_OK)
 		e = plan(r);
+	if (e == ERR_OK)
+		e = access_make_own(r->set.config);
 	if (e == ERR_OK)
 		e = take_signals(r);
 	if (e != ERR_OK)

@@ -268,6 +268,7 @@ static enum err
 show(const struct demo *d)
 {
 	struct client_options o = {.address = d->actors.config->bus,
+	    .access = d->actors.config->access,
 	    .name = "demo",
 	    .role = "operator"};
 	struct client *c;

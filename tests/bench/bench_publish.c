@@ -18,6 +18,7 @@
 #include <zmq.h>
 
 #include "broker/base/file.h"
+#include "broker/wire/access.h"
 #include "broker/wire/frame.h"
 #include "tests/bench/bench.h"
 
@@ -381,6 +382,24 @@ operator_hello(void *s, struct buf *header)
 	buf_fini(&h);
 }
 
+/* The broker that was just started has made them. */
+static void
+show_keys(void *socket, const char *user)
+{
+	struct access_keys k;
+	char access[256];
+
+	snprintf(access, sizeof(access), "%s/data/access", dir);
+	for (int i = 0; access_client(access, user, &k) != ERR_OK; i++) {
+		if (i == 200)
+			die(err_last());
+		usleep(50000);
+	}
+	if (access_set(socket, &k) != ERR_OK)
+		die(err_last());
+	access_wipe(&k);
+}
+
 int
 main(void)
 {
@@ -402,6 +421,8 @@ main(void)
 	zmq_setsockopt(s, ZMQ_RCVTIMEO, &timeout, sizeof(timeout));
 	zmq_setsockopt(op, ZMQ_RCVTIMEO, &timeout, sizeof(timeout));
 	zmq_setsockopt(s, ZMQ_SNDHWM, &hwm, sizeof(hwm));
+	show_keys(s, "shop");
+	show_keys(op, ACCESS_OPERATOR);
 	zmq_connect(s, address);
 	zmq_connect(op, address);
 	hello(s, &header, &window);

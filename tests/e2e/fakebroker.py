@@ -5,6 +5,7 @@ session. It holds the broker's promises: one delivery of a subject at a time,
 the next when the last one's settlement was confirmed, what was not settled
 comes again.
 """
+import pathlib
 import threading
 import time
 
@@ -33,6 +34,8 @@ class FakeBroker:
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.ROUTER)
         self.socket.linger = 0
+        self.socket.curve_secretkey = self.keys(pathlib.Path(address[len('ipc://'):]).parent / 'data' / 'access')
+        self.socket.curve_server = True
         self.socket.bind(address)
         self.lock = threading.Lock()
         self.queue = []       # (seq, subject, event) not out yet
@@ -49,6 +52,16 @@ class FakeBroker:
         self.stopping = False
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
+
+    def keys(self, access):
+        """Keys for itself and its connector, as `vayla broker` makes them; its secret."""
+        access.mkdir(parents=True, exist_ok=True)
+        (ours, secret), (_, theirs) = zmq.curve_keypair(), zmq.curve_keypair()
+        (access / 'broker.pub').write_text(f'user: "broker"\nkey: "{ours.decode()}"\nrole: receiver\n')
+        key = access / f'{self.sub}.key'
+        key.touch(mode=0o600)
+        key.write_text(f'user: "{self.sub}"\nsecret: "{theirs.decode()}"\n')
+        return secret
 
     def deliver(self, id, data=None, revision=1, withdrawn=False, subject=None, type='ledger.posting', **more):
         """Queue an event; its sequence."""

@@ -22,6 +22,7 @@ def broker(tmp_path):
     b = toybroker.Broker(tmp_path)
     data = tmp_path / 'data'
     data.mkdir()
+    b.config['broker']['access'] = str(tmp_path / 'access')     # where we can see it
     b.file.write_text(json.dumps(b.config))
     script = (f'mount -t tmpfs -o size={DISK} none "{data}" || exit 99; '
               f'dd if=/dev/zero of="{data}/ballast" bs=1M count={BALLAST} 2>/dev/null; '

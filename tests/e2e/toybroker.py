@@ -36,7 +36,8 @@ class Broker:
         return self
 
     def client(self, name, role, hello=True):
-        c = Client(self.bus, name, role)
+        access = self.config['broker'].get('access', self.folder / 'data' / 'access')
+        c = Client(self.bus, name, role, access=access)
         self.clients.append(c)
         c.alive = lambda: self.process.poll() is None
 

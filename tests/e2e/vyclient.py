@@ -6,6 +6,8 @@
     c.subscribe('books'); c.delivery()
 """
 import itertools
+import pathlib
+import re
 import time
 
 import msgpack
@@ -45,14 +47,34 @@ def event(**keys):
     return [EVENT, keys]
 
 
+def key_of(path, what):
+    """One value of a key file: user, key or secret."""
+    return re.search(rf'^{what}: "?([^"\n]+)"?$', pathlib.Path(path).read_text(), re.M)[1]
+
+
+def show(socket, access, user):
+    """CURVE with a user's key out of the folder of keys; they may still be in the making."""
+    access = pathlib.Path(access)
+    end = time.monotonic() + 20
+    while not ((access / f'{user}.key').exists() and (access / 'broker.pub').exists()):
+        assert time.monotonic() < end, f'no {access}/{user}.key'
+        time.sleep(0.02)
+    secret = key_of(access / f'{user}.key', 'secret').encode()
+    socket.curve_secretkey, socket.curve_publickey = secret, zmq.curve_public(secret)
+    socket.curve_serverkey = key_of(access / 'broker.pub', 'key').encode()
+
+
 class Client:
-    def __init__(self, address, name, role, context=None):
+    def __init__(self, address, name, role, context=None, user=None, access=None):
+        """`user`: whose key, the local operator's by default; `access`: the folder of keys."""
         self.name, self.role = name, role
         self.socket = (context or zmq.Context.instance()).socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 500), (zmq.HEARTBEAT_IVL, 5000),
                               (zmq.HEARTBEAT_TIMEOUT, 15000), (zmq.HEARTBEAT_TTL, 15000),
                               (zmq.RECONNECT_IVL, 10)):
             self.socket.setsockopt(option, value)
+        user = user or ('operator' if role == 'operator' else name)
+        show(self.socket, access or pathlib.Path(address[len('ipc://'):]).parent / 'data' / 'access', user)
         self.socket.connect(address)
         self.numbers, self.ids = itertools.count(1), itertools.count(1)
         self.waiting = []           # (verb, header, blob) not asked for yet

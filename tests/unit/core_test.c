@@ -194,17 +194,21 @@ T(names_of_sessions)
 
 T(sessions_are_exclusive_but_for_operators)
 {
+	static const struct access_user who = {.key = "k"};
 	struct sessions t;
 	struct session *s;
 
 	sessions_init(&t);
 	s = session_add(
-	    &t, SLICE_LIT("p1"), ROLE_CONNECTOR, SLICE_LIT("books"));
+	    &t, SLICE_LIT("p1"), &who, ROLE_CONNECTOR, SLICE_LIT("books"));
 	CHECK(session_find(&t, SLICE_LIT("p1")) == s);
 	CHECK(session_find(&t, SLICE_LIT("p2")) == NULL);
+	CHECK(session_is_of(s, "k") && !session_is_of(s, "l") &&
+	      !session_is_of(s, NULL));
 	CHECK(session_holder(&t, ROLE_CONNECTOR, SLICE_LIT("books")) == s);
 	CHECK(session_holder(&t, ROLE_RECEIVER, SLICE_LIT("books")) == NULL);
-	(void)session_add(&t, SLICE_LIT("p3"), ROLE_OPERATOR, SLICE_LIT("x"));
+	(void)session_add(
+	    &t, SLICE_LIT("p3"), &who, ROLE_OPERATOR, SLICE_LIT("x"));
 	CHECK(session_holder(&t, ROLE_OPERATOR, SLICE_LIT("x")) == NULL);
 	session_remove(&t, s);
 	CHECK(session_find(&t, SLICE_LIT("p1")) == NULL && t.n == 1);
@@ -212,11 +216,11 @@ T(sessions_are_exclusive_but_for_operators)
 		char peer[16];
 
 		snprintf(peer, sizeof(peer), "q%d", i);
-		CHECK(session_add(&t, slice_str(peer), ROLE_OPERATOR,
+		CHECK(session_add(&t, slice_str(peer), &who, ROLE_OPERATOR,
 			  SLICE_LIT("y")) != NULL);
 	}
-	CHECK(session_add(&t, SLICE_LIT("z"), ROLE_OPERATOR, SLICE_LIT("y")) ==
-	      NULL);
+	CHECK(session_add(&t, SLICE_LIT("z"), &who, ROLE_OPERATOR,
+		  SLICE_LIT("y")) == NULL);
 	sessions_fini(&t);
 }
 
