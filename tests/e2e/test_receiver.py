@@ -615,4 +615,4 @@ def test_what_stands_in_the_log_is_no_secret(r):
     assert 'bad_signature' in said
     assert not touched(r), 'the receiver touched the disk'
     left = {p.name for p in r.file.parent.iterdir()}
-    assert left <= {'vayla.yaml', 'log', 'bus', 'packs'}, left
+    assert left <= {'vayla.yaml', 'log', 'bus', 'packs', 'data'}, left
