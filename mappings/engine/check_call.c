@@ -142,6 +142,7 @@ call_lookup(struct lang *l, struct expr *x)
 	const struct type *key = x->args[1].x->type;
 	size_t i, k;
 
+	/* one that asks, reports or keeps says what becomes of the others */
 	if (t->unmatched == UN_ERROR && !t->contains)
 		for (i = 0; i < key->enum_n; i++) {
 			for (k = 0; k < t->rows_n; k++)
@@ -159,6 +160,25 @@ call_lookup(struct lang *l, struct expr *x)
 	return t->type;
 }
 
+/* A text is a time only in a zone: its own, which only a literal shows before
+ * it runs, or the one named here. */
+static bool
+zone_known(struct lang *l, const struct expr *x, const struct expr *a)
+{
+	struct slice s = check_const_text(a);
+	int64_t ns;
+	bool zoned;
+
+	if (x->n > 1)
+		return true;
+	if (s.p != NULL && time_parse(s, NULL, &ns, &zoned) == ERR_OK)
+		return true;
+	lang_fault(l, x,
+	    "which zone is it in, where the text names none? time(x, "
+	    "'Europe/Helsinki'), or type: time and zone: in the schema");
+	return false;
+}
+
 const struct type *
 call_time(struct lang *l, struct expr *x)
 {
@@ -168,11 +188,13 @@ call_time(struct lang *l, struct expr *x)
 	switch (a->type->kind) {
 	case K_TIME:
 		/* the zone given here is how the field itself is read */
-		if (x->n == 2 && x->args[1].x->zone != NULL &&
-		    a->op == X_PATH && a->read->zone == NULL) {
+		if (x->n == 2 && x->word < 0 && a->op == X_PATH &&
+		    a->read->zone == NULL) {
 			t = lang_alloc(l, sizeof(*t));
 			*t = *a->read;
 			t->zone = x->args[1].x->zone;
+			if (t->zone == NULL) /* a setting names it */
+				t->kind = K_TEXT;
 			a->read = t;
 		}
 		return &type_time;
@@ -185,6 +207,7 @@ call_time(struct lang *l, struct expr *x)
 		}
 		return &type_time;
 	case K_TEXT:
+		return zone_known(l, x, a) ? &type_time : NULL;
 	case K_ANY:
 		return &type_time;
 	case K_INT:

@@ -113,6 +113,10 @@ check_file(const char *path, void *self)
 
 	faults_init(&f);
 	e = mapfile_open(&m, path, &f);
+	if (e == ERR_OK)
+		maptest_check(&m, &(struct yaml_at){path, &f});
+	if (e == ERR_OK && f.count > 0)
+		e = err_note(ERR_CONFIG, "%s has faults", path);
 	c->files++;
 	c->bad += e != ERR_OK;
 	c->warnings += f.warnings;

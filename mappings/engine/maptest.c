@@ -13,6 +13,7 @@
 #include "mappings/engine/fact.h"
 #include "mappings/engine/maptest_inner.h"
 #include "mappings/engine/ruleset.h"
+#include "mappings/engine/words.h"
 
 #define TEST_MEMORY ((size_t)256 * 1024 * 1024)
 #define EVENTS_MAX 4096
@@ -364,9 +365,6 @@ refs_compare(
 			    i + 1, SLICE_ARG(y->text), SLICE_ARG(g->refs[i]));
 }
 
-static const char *const event_keys[] = {"type", "id", "subject", "refs",
-    "revision", "person", "data", "withdrawn", NULL};
-
 static void
 event_compare(
     struct run *r, const char *at, const struct yaml *want, const struct got *g)
@@ -375,7 +373,7 @@ event_compare(
 	const struct yaml *y;
 	char path[64], digits[16];
 
-	if (!yaml_known(&r->at, want, event_keys, "an event"))
+	if (!yaml_known(&r->at, want, words_event, "an event"))
 		return;
 	if ((y = yaml_get(want, "type")) != NULL && !slice_eq(y->text, g->type))
 		differs(r, "%s.type: expected %.*s, got %.*s", at,
@@ -576,9 +574,6 @@ outcomes_compare(struct run *r)
 static bool
 test_one(struct run *r, bool verbose, FILE *out)
 {
-	static const char *const keys[] = {"name", "given", "scenario",
-	    "settings", "with", "subjects", "event", "exact", "expect",
-	    "events", "error", "asks", "waits", "skips", NULL};
 	const struct yaml *name = yaml_get(r->test, "name");
 	size_t had = r->at.f->count;
 
@@ -587,7 +582,7 @@ test_one(struct run *r, bool verbose, FILE *out)
 	r->verdict = EVAL_OK;
 	r->path = r->text = r->table = r->wait_type = SLICE_EMPTY;
 	buf_reset(r->diff);
-	if (yaml_known(&r->at, r->test, keys, "a test") && feed(r))
+	if (yaml_known(&r->at, r->test, words_test, "a test") && feed(r))
 		outcomes_compare(r);
 	if (r->at.f->count != had) {
 		buf_printf(r->diff, "%s", buf_cstr(&r->at.f->text));

@@ -33,7 +33,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "broker/base/err.h"
+#include "broker/base/yaml_check.h"
+
+struct mapfile;
 
 struct maptest {
 	size_t passed, failed;
@@ -49,5 +51,9 @@ struct maptest {
  * was written to `out` and one failure is counted. */
 enum err maptest_file(const char *path, bool verbose, FILE *out,
     struct maptest *count) MUST_CHECK;
+
+/* What is wrong with the tests as they stand, without running them: words and
+ * names that do not exist, in tests and in what they give and expect. */
+void maptest_check(const struct mapfile *m, const struct yaml_at *at);
 
 #endif

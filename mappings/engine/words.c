@@ -19,3 +19,12 @@ const char *const words_by[] = {"key", "contains", NULL};
 const char *const words_join_absent[] = {
     "none", "wait", "ask", "error", "skip", NULL};
 const char *const words_subject_absent[] = {"ask", "wait", "skip", NULL};
+const char *const words_test[] = {"name", "given", "scenario", "settings",
+    "with", "subjects", "event", "exact", "expect", "events", "error", "asks",
+    "waits", "skips", NULL};
+const char *const words_given[] = {"file", "fixture", "data", "at", "set",
+    "with", "settings", "subjects", "event", NULL};
+const char *const words_envelope[] = {
+    "id", "subject", "time", "type", "source", "refs", NULL};
+const char *const words_event[] = {"type", "id", "subject", "refs", "revision",
+    "person", "data", "withdrawn", NULL};

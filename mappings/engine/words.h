@@ -16,5 +16,7 @@ extern const char *const words_mapping[],
 				*const words_by[],
 				    *const words_join_absent[],
 					*const words_subject_absent[];
+extern const char *const words_test[],
+    *const words_given[], *const words_envelope[], *const words_event[];
 
 #endif

@@ -253,7 +253,7 @@ T(times)
 {
 	V("time(local, 'UTC')", "\"2026-03-01T10:00:00Z\"");
 	V("time(local, 'Europe/Helsinki')", "\"2026-03-01T08:00:00Z\"");
-	R("time(local)", "names no zone; say which");
+	F("time(local)", "which zone is it in, where the text names none?");
 	V("time('2026-03-01T10:00:00+02:00')", "\"2026-03-01T08:00:00Z\"");
 	V("time(at)", "\"2026-03-01T10:00:00Z\"");
 	R("time(s, 'UTC')", "the text 'text' is no time");

@@ -71,10 +71,10 @@ T(writes_what_loads)
 
 T(types)
 {
-	static const char *const want[] = {"  id: text\n",
-	    "  price: decimal\n", "  rate: decimal\n", "  at: time\n",
-	    "  local: time\n", "  day: date\n", "  ok: bool\n", "  sku: text\n",
-	    "  gone?: any\n", "  blank?: text\n", "  mixed: text\n",
+	static const char *const want[] = {"  id: text\n", "  price: decimal\n",
+	    "  rate: decimal\n", "  at: time\n", "  local: time\n",
+	    "  day: date\n", "  ok: bool\n", "  sku: text\n", "  gone?: any\n",
+	    "  blank?: text\n", "  mixed: text\n",
 	    "  lines:\n    items:\n      n: integer\n      x?: text\n",
 	    "  tags: {list: text}\n", "  empty: {list: any}\n",
 	    "  'odd: name': {type: text, optional: true}\n",

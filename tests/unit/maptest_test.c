@@ -5,6 +5,7 @@
 #include "broker/base/file.h"
 #include "broker/base/json.h"
 #include "mappings/engine/fact.h"
+#include "mappings/engine/mapfile.h"
 #include "mappings/engine/maptest.h"
 #include "mappings/engine/mp_edit.h"
 #include "tests/unit/t.h"
@@ -417,6 +418,91 @@ T(faulty_tests)
 	HAS("given: or scenario:, not both");
 }
 
+/* The faults of `map check` in these tests. */
+static void
+check(const char *map, const char *tests)
+{
+	char all[16384];
+	struct mapfile m;
+	struct faults f;
+
+	snprintf(all, sizeof(all), "%s%s", map, tests);
+	put("p/shop/x.map.yaml", all);
+	faults_init(&f);
+	CHECK_OK(mapfile_open(&m, path("p/shop/x.map.yaml"), &f));
+	maptest_check(&m, &(struct yaml_at){"x.map.yaml", &f});
+	free(said);
+	said = strdup(buf_cstr(&f.text));
+	mapfile_close(&m);
+	faults_fini(&f);
+}
+
+T(checked)
+{
+	check(tell,
+	    "tests:\n"
+	    "  - name: a\n"
+	    "    givn: {number: \"1\"}\n"
+	    "    given: {data: {nmber: \"1\", lines: [{skw: A}]}}\n"
+	    "    expct: {}\n"
+	    "  - name: b\n"
+	    "    given: {file: x.json, set: {\"lines[2].skuu\": 1, totl: 2, \"lines[1].sku\": 3, at: absent}, sat: {}}\n"
+	    "    with: {part: []}\n"
+	    "    asks: kindd\n"
+	    "    waits: lst\n"
+	    "    events: [{typ: shop.tell}, {type: shop.tel}, {type: shop.tell, data: {summ: 1}}]\n"
+	    "  - name: c\n"
+	    "    scenario: [{number: \"1\"}, {numbr: \"1\"}]\n"
+	    "    expect: [{n: 1}, {m: absent}]\n");
+	HAS(":14:5: a test: no key named \"givn\"");
+	HAS(":16:5: a test: no key named \"expct\"");
+	HAS(":15:20: the input has no field nmber; did you mean number?");
+	HAS(":15:41: the input has no field skw; did you mean sku?");
+	HAS(":18:33: the input has no field skuu; did you mean sku?");
+	HAS(":18:53: the input has no field totl; did you mean total?");
+	HAS("given: no key named \"sat\"");
+	HAS("with: no key named \"part\"; did you mean \"parts\"?");
+	HAS(":20:11: this mapping has no table kindd");
+	HAS(":21:12: this mapping has no join lst; did you mean last?");
+	HAS("an event: no key named \"typ\"; did you mean \"type\"?");
+	HAS("this mapping emits no shop.tel");
+	HAS("what is built has no field summ; did you mean sum?");
+	HAS("the input has no field numbr; did you mean number?");
+	HAS(":25:23: what is built has no field m");
+	/* of an open type anything may come */
+	check(order, "tests:\n  - name: a\n    given: {anything: 1}\n"
+		     "    expect: {lines: [{sku: A, nn: 1}], email: absent}\n");
+	CHECK(strstr(said, "anything") == NULL);
+	HAS("what is built has no field nn; did you mean n?");
+}
+
+/* A test whose fixture is not here is counted as not run. */
+T(of_real_systems)
+{
+	static const char tests[] =
+	    "tests:\n"
+	    "  - name: a fixture\n"
+	    "    given: {fixture: shop/order.json, at: \"orders[1]\"}\n"
+	    "    expect: {number: \"1042\"}\n"
+	    "  - name: no fixture\n"
+	    "    " GIVEN
+	    "    expect: {number: \"1042\"}\n";
+	struct maptest n;
+
+	setenv("VAYLA_FIXTURES", path("nowhere"), 1);
+	n = run(order, tests, false, ERR_OK);
+	CHECK(n.passed == 1 && n.failed == 0 && n.absent == 1);
+	CHECK_OK(dir_make(path("fixtures/shop")));
+	put("fixtures/shop/order.json",
+	    "{\"orders\":[{\"id\":\"1042\",\"at\":\"2026-03-01\",\"total\":1,"
+	    "\"status\":\"new\",\"changed\":\"1\",\"lines\":[]}]}");
+	setenv("VAYLA_FIXTURES", path("fixtures"), 1);
+	n = run(order, tests, false, ERR_OK);
+	CHECK(n.passed == 2 && n.absent == 0);
+	fails(order, "tests:\n  - name: up\n    given: {fixture: ../x.json}\n"
+		     "    expect: {}\n");
+}
+
 T(broken_mapping)
 {
 	struct maptest n = run("map: shop.x/1\n"
@@ -538,5 +624,5 @@ clean(void)
 
 T_MAIN(prepare(); T_RUN(paths) T_RUN(facts) T_RUN(expectations) T_RUN(givens)
 	   T_RUN(outcomes) T_RUN(joins) T_RUN(scenarios) T_RUN(differences)
-	       T_RUN(other_outcomes) T_RUN(faulty_tests) T_RUN(broken_mapping)
-		   clean())
+	       T_RUN(other_outcomes) T_RUN(faulty_tests) T_RUN(checked)
+		   T_RUN(of_real_systems) T_RUN(broken_mapping) clean())
