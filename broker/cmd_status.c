@@ -1,5 +1,6 @@
 /* cmd_status - `vayla status`: what runs, what waits. */
 #include <stdio.h>
+#include <string.h>
 
 #include "broker/cmd.h"
 
@@ -48,6 +49,34 @@ print_report(struct slice session)
 		putchar('\n');
 }
 
+/* What is kept of the journal, and what keeps old segments from going. */
+static void
+print_journal(struct slice all)
+{
+	struct slice j, r, pins, p;
+	struct cmd_iter it;
+
+	if (mp_get(all, "journal", &j))
+		printf("Journal: records %s to %s, %s segments, %s bytes\n",
+		    cmd_text(j, "first"), cmd_text(j, "next"),
+		    cmd_text(j, "segments"), cmd_text(j, "bytes"));
+	if (!mp_get(all, "retention", &r))
+		return;
+	printf("  %s segments whole", cmd_text(r, "segments"));
+	if (cmd_text(r, "oldest")[0] != '\0')
+		printf(" (from %s)", cmd_text(r, "oldest"));
+	printf(", %s trimmed; %s past their time are pinned\n",
+	    cmd_text(r, "trimmed"), cmd_text(r, "pinned"));
+	if (mp_get(r, "pins", &pins))
+		for (it = cmd_list(pins); cmd_next(&it, &p);)
+			printf("    %s to %s: %s open%s\n",
+			    cmd_text(p, "first"), cmd_text(p, "next"),
+			    cmd_text(p, "items"),
+			    strcmp(cmd_text(p, "reads"), "true") == 0
+				? ", and read by a mapping of what is kept"
+				: "");
+}
+
 int
 status_verb(int argc, char **argv)
 {
@@ -81,6 +110,7 @@ status_verb(int argc, char **argv)
 			     i++)
 				printf("  %10s  %s\n", cmd_text(v, rows[i][0]),
 				    rows[i][1]);
+		print_journal(all);
 		puts("Systems");
 		if (mp_get(all, "systems", &v))
 			for (it = cmd_list(v); cmd_next(&it, &item);)

@@ -280,11 +280,53 @@ retry_load(struct load *l, const struct yaml *y)
 	}
 }
 
+/* "400d", "12h", "50GiB", "512MiB": a whole number and one of the units. */
+static int64_t
+measure(struct load *l, const struct yaml *y, const char *what,
+    const char *const *units, const int64_t *worth)
+{
+	struct slice s = yaml_text(&l->at, y, what);
+	char *end;
+	long long n;
+
+	if (y == NULL)
+		return 0;
+	n = s.n > 0 && s.p[0] >= '0' && s.p[0] <= '9'
+		? strtoll((const char *)s.p, &end, 10)
+		: 0;
+	for (size_t i = 0; n > 0 && units[i] != NULL; i++)
+		if (strcmp(end, units[i]) == 0 && n <= INT64_MAX / worth[i])
+			return n * worth[i];
+	fault(l->at.f, l->at.file, y,
+	    "%s must be a whole number with its unit: %s or %s", what, units[0],
+	    units[1]);
+	return 0;
+}
+
+/* How long the journal is kept: broker/core/retain.h. */
+static void
+retention_load(struct load *l, const struct yaml *y)
+{
+	static const char *const keys[] = {"age", "size", NULL};
+	static const char *const times[] = {"d", "h", "s", NULL};
+	static const char *const sizes[] = {"GiB", "MiB", NULL};
+	static const int64_t seconds[] = {86400, 3600, 1};
+	static const int64_t bytes[] = {1 << 30, 1 << 20};
+
+	if (y == NULL || !yaml_known(&l->at, y, keys, "broker.retention"))
+		return;
+	l->c->keep_seconds = measure(
+	    l, yaml_get(y, "age"), "broker.retention.age", times, seconds);
+	l->c->keep_bytes = measure(
+	    l, yaml_get(y, "size"), "broker.retention.size", sizes, bytes);
+}
+
 static void
 broker_load(struct load *l, const struct yaml *y)
 {
 	static const char *const keys[] = {
-	    "data", "bus", "access", "console", "packs", "retry", NULL};
+	    "data", "bus", "access", "console", "packs", "retry", "retention",
+	    NULL};
 	struct config *c = l->c;
 	const struct yaml *packs = yaml_get(y, "packs");
 	char found[PATH_MAX];
@@ -292,6 +334,7 @@ broker_load(struct load *l, const struct yaml *y)
 	if (y != NULL)
 		(void)yaml_known(&l->at, y, keys, "broker");
 	retry_load(l, yaml_get(y, "retry"));
+	retention_load(l, yaml_get(y, "retention"));
 	c->data = path_load(l, yaml_get(y, "data"), "broker.data", "./var");
 	bus_load(l, yaml_get(y, "bus"));
 	c->access = access_load(l, yaml_get(y, "access"));

@@ -39,7 +39,8 @@ struct config {
 	const char *console; /* broker.console, "http://127.0.0.1:7180" */
 	const char *packs;   /* broker.packs: the mappings folder */
 	int64_t retry_first_ms, retry_most_ms,
-	    retry_attempts; /* broker.retry */
+	    retry_attempts;		  /* broker.retry */
+	int64_t keep_seconds, keep_bytes; /* broker.retention; 0: all */
 	const char *listen; /* receiver.listen; NULL without receiver: */
 	const char
 	    *public; /* receiver.public: what senders know us by, or NULL */

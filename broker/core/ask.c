@@ -46,6 +46,37 @@ put_journal(struct daemon *d, struct buf *b)
 }
 
 static void
+put_retention(struct daemon *d, struct buf *b)
+{
+	struct retain_stat st;
+	size_t n;
+
+	retain_stat(d->retain, &st);
+	n = st.pinned < RETAIN_PINS ? st.pinned : RETAIN_PINS;
+	mp_put_cstr(b, "retention");
+	mp_put_map(b, st.oldest != 0 ? 7 : 6);
+	put_uint(b, "segments", st.segments);
+	put_uint(b, "trimmed", st.trimmed);
+	put_uint(b, "gone", st.gone);
+	put_uint(b, "saved", st.saved);
+	put_uint(b, "pinned", st.pinned);
+	if (st.oldest != 0) {
+		mp_put_cstr(b, "oldest");
+		mp_put_time(b, st.oldest);
+	}
+	mp_put_cstr(b, "pins");
+	mp_put_array(b, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		mp_put_map(b, 4);
+		put_uint(b, "first", st.pin[i].first);
+		put_uint(b, "next", st.pin[i].next);
+		put_uint(b, "items", st.pin[i].items);
+		mp_put_cstr(b, "reads");
+		mp_put_bool(b, st.pin[i].reads);
+	}
+}
+
+static void
 put_counts(struct daemon *d, struct buf *b)
 {
 	struct index_counts c;
@@ -173,13 +204,15 @@ ask_status(struct daemon *d, struct buf *b)
 {
 	char hex[65];
 
-	mp_put_map(b, 9);
+	mp_put_map(b, d->retain != NULL ? 10 : 9);
 	put_uint(b, "epoch", d->core.epoch);
 	mp_put_cstr(b, "now");
 	mp_put_time(b, clock_now());
 	mp_put_cstr(b, "started");
 	mp_put_time(b, d->core.started);
 	put_journal(d, b);
+	if (d->retain != NULL)
+		put_retention(d, b);
 	put_counts(d, b);
 	put_types(d, b);
 	for (int i = 0; i < 32; i++)

@@ -418,8 +418,8 @@ copy_all(struct run *r)
 	}
 	if (e == ERR_OK)
 		e = copy_rulesets(r);
-	if (e == ERR_OK) {
-		e = copy_file(r, r->b->to, "epoch");
+	for (int i = 0; i < 2 && e == ERR_OK; i++) {
+		e = copy_file(r, r->b->to, i == 0 ? "epoch" : "rulesets.used");
 		if (e == ERR_NOTFOUND)
 			e = ERR_OK;
 	}

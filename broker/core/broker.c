@@ -248,6 +248,8 @@ broker_open(struct broker *b)
 		e = delivery_init(&d->delivery, &d->core, d->bus, &d->batch);
 	if (e == ERR_OK)
 		e = turn_open(d);
+	if (e == ERR_OK)
+		e = retain_start(&d->retain, &d->core);
 	return e == ERR_OK ? open_room(b) : e;
 }
 
@@ -281,6 +283,7 @@ broker_free(struct broker *b)
 
 	if (b->room_on)
 		room->stop(b->room);
+	retain_stop(d->retain);
 	flush_close(d->flush);
 	for (; d->early_next < d->early_n; d->early_next++)
 		bus_release(&d->early[d->early_next]);

@@ -13,6 +13,7 @@
 #include "broker/core/delivery.h"
 #include "broker/core/flush.h"
 #include "broker/core/query.h"
+#include "broker/core/retain.h"
 #include "broker/core/route.h"
 #include "broker/core/rules.h"
 
@@ -51,6 +52,7 @@ struct daemon {
 	struct router router;
 	struct delivery delivery;
 	struct rules rules;
+	struct retain *retain;
 	struct query query; /* with a reader of its own */
 	struct sealer *asker;
 	struct pub pubs[TURN_RECORDS];

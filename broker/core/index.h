@@ -147,6 +147,30 @@ enum err index_view_open_at(struct index_view *v, struct slice subject,
 enum err index_view_recent(
     struct index_view *v, uint64_t *out, size_t max, size_t *n) MUST_CHECK;
 
+/* ---- retention: any thread with a view of its own, but for
+ * index_pinned_now() ---- */
+
+/* What keeps records [a, b) from being let go of, as of record *applied:
+ * `items` open work whose event or last settlement stands there, and `reads`:
+ * an event that stays (stays(input)) was mapped while reading one of them. */
+struct index_pins {
+	uint64_t items, applied;
+	bool reads;
+};
+typedef bool index_stays(void *arg, uint64_t input);
+enum err index_pinned(struct index_view *v, uint64_t a, uint64_t b,
+    index_stays *stays, void *arg, struct index_pins *out) MUST_CHECK;
+/* Turn thread: has something younger than a view sees opened or read a record
+ * in [a, b)? */
+bool index_pinned_now(struct index *ix, uint64_t a, uint64_t b);
+/* Is an older revision of the fact, whose record is at seq, still there? It
+ * would be taken for the last one. */
+enum err index_older(struct index_view *v, const struct event *e, uint64_t seq,
+    bool *yes) MUST_CHECK;
+/* Remove rows about records that the journal let go of, in small transactions.
+ * Refs and slots stay. *stop ends it early. */
+enum err index_forget(struct index *ix, const bool *stop) MUST_CHECK;
+
 /* Compare index.db with a fold of the log made anew; differences a line each.
  * For `vayla verify` and tests; nobody has the journal open. */
 enum err index_verify(const char *dir, struct buf *report) MUST_CHECK;

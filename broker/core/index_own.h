@@ -9,6 +9,7 @@
  *   index_write.c   a memtable becomes rows
  *   bloom.c         the filters over facts and subjects
  *   index_view.c    for people
+ *   index_trim.c    what was let go of
  *   index_verify.c  index.db against a fold made anew
  *
  * Threads: `mu` guards what `active` and `sealed` point to and everything that
@@ -157,6 +158,12 @@ struct index {
 	struct idb write;    /* of the index thread */
 };
 
+struct index_view {
+	struct idb db;
+	struct log *log;
+	struct log_reader *reader;
+};
+
 /* index_db.c */
 enum err idb_begin_rebuild(struct index *ix, const char *path) MUST_CHECK;
 /* Everything of `m` and `applied`, in one transaction. */
@@ -174,6 +181,10 @@ enum err wait_add(struct index *ix, uint64_t h) MUST_CHECK;
 bool wait_is(const struct index *ix, uint64_t h);
 void wait_drop(struct index *ix, uint64_t h);
 void count_state(struct index *ix, uint8_t state, int by);
+
+/* index_trim.c: an SQL function kept(seq) of this connection, asked of r, which
+ * outlives it. */
+enum err idb_kept(struct idb *d, struct log_reader *r) MUST_CHECK;
 
 /* index_items.c: under mu. The item as it is now, in memory that lives until
  * the next read or apply; ERR_NOTFOUND when there is none, or it is closed. */

@@ -22,6 +22,8 @@ is_fact(struct index *ix, uint64_t seq, struct slice source, struct slice id,
 	enum err e = log_read(ix->reader, seq, &rec);
 
 	*yes = false;
+	if (e == ERR_NOTFOUND)
+		return ERR_OK; /* let go of, its row not yet */
 	if (e == ERR_OK && rec.kind == REC_EVENT)
 		e = event_read(rec.body, ev);
 	if (e != ERR_OK || rec.kind != REC_EVENT)
@@ -148,6 +150,7 @@ struct at {
 	struct seen seen;
 	uint64_t before, *out;
 	size_t n, max;
+	struct log_reader *log;
 };
 
 static enum err
@@ -159,7 +162,7 @@ at_row(struct at *a, uint64_t seq, uint64_t fact, bool withdrawn)
 	if (seq >= a->before || a->n == a->max)
 		return ERR_OK;
 	e = seen_add(&a->seen, fact, &was);
-	if (e == ERR_OK && !was && !withdrawn)
+	if (e == ERR_OK && !was && !withdrawn && log_has(a->log, seq))
 		a->out[a->n++] = seq;
 	return e;
 }
@@ -218,7 +221,8 @@ enum err
 index_at(struct index *ix, struct slice type, struct slice subject,
     uint64_t before, uint64_t *out, size_t max, size_t *n)
 {
-	struct at a = {.before = before, .out = out, .max = max};
+	struct at a = {
+	    .before = before, .out = out, .max = max, .log = ix->reader};
 	enum err e;
 
 	a.seen.slot = a.seen.small;

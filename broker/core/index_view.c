@@ -9,12 +9,6 @@
 
 #define FOUND_MAX 50
 
-struct index_view {
-	struct idb db;
-	struct log *log;
-	struct log_reader *reader;
-};
-
 enum err
 index_view_new(struct index_view **out, struct index *ix)
 {
@@ -266,6 +260,10 @@ index_view_recent(struct index_view *v, uint64_t *out, size_t max, size_t *n)
 	for (size_t looks = 0;
 	     seq > first && *n < max && looks < 20 * max + 100; looks++) {
 		e = log_read(v->reader, --seq, &rec);
+		if (e == ERR_NOTFOUND) { /* let go of */
+			e = ERR_OK;
+			continue;
+		}
 		if (e != ERR_OK)
 			break;
 		if (rec.kind == REC_EVENT)

@@ -79,6 +79,39 @@ typedef enum err log_each(void *arg, const struct log_record *rec);
 enum err log_scan(
     struct log_reader *r, uint64_t from, log_each *each, void *arg) MUST_CHECK;
 
+/* ---- letting go: the oldest segments lose most of their records ---- */
+
+struct log_segment {
+	uint64_t first, next; /* sequences [first, next) */
+	uint64_t bytes;
+	int64_t until; /* nothing in it was recorded later; 0: it is open */
+	bool trimmed;
+};
+/* All of them, ascending; free() the list. Any thread. */
+enum err log_segments(
+    const struct log *l, struct log_segment **out, size_t *n) MUST_CHECK;
+/* Is there a record seq? Reads only when its segment was trimmed. */
+bool log_has(struct log_reader *r, uint64_t seq);
+
+/*
+ * Trimming a closed segment, in two steps: log_trim_make() writes what keep()
+ * wants of it beside it, in any thread (one at a time); log_trim_done(), in the
+ * writer's thread, puts that in its place, or removes the segment when nothing
+ * is left of it and it is the first. What stays keeps its sequence; the rest is
+ * ERR_NOTFOUND from then on. Not done: what was made is removed at the next
+ * start.
+ */
+typedef bool log_keep(void *arg, const struct log_record *rec);
+struct log_trim {
+	uint64_t first;
+	uint64_t kept, gone;   /* records */
+	uint64_t bytes, saved; /* its size then; how much less that is */
+	uint8_t head[64];
+};
+enum err log_trim_make(struct log *l, uint64_t first, log_keep *keep, void *arg,
+    struct log_trim *out) MUST_CHECK;
+enum err log_trim_done(struct log *l, const struct log_trim *t) MUST_CHECK;
+
 struct log_stat {
 	uint64_t records, bytes, segments, syncs;
 	int64_t last_sync_ns; /* how long the last fdatasync took */

@@ -42,12 +42,13 @@ seg_head_write(uint8_t out[SEG_HEAD], const struct seg_head *h)
 {
 	memset(out, 0, SEG_HEAD);
 	memcpy(out, SEG_MAGIC, 8);
-	put32(out + 8, SEG_VERSION);
+	put32(out + 8, h->trimmed ? 2 : 1);
 	put32(out + 12, SEG_HEAD);
 	put64(out + 16, h->first);
 	put64(out + 24, (uint64_t)h->made);
 	memcpy(out + 32, h->id, 16);
 	memcpy(out + 48, h->salt, 8);
+	put32(out + 56, h->trimmed ? h->kept : 0);
 	put32(out + 60, crc32c(0, out, 60));
 }
 
@@ -72,6 +73,8 @@ seg_head_read(const uint8_t in[SEG_HEAD], const char *path, struct seg_head *h)
 	memcpy(h->id, in + 32, 16);
 	memcpy(h->salt, in + 48, 8);
 	h->seed = crc32c(0, h->salt, 8);
+	h->trimmed = get32(in + 8) == 2;
+	h->kept = get32(in + 56);
 	return ERR_OK;
 }
 

@@ -16,7 +16,7 @@
 #include "broker/core/log.h"
 
 #define SEG_MAGIC "VAYLALOG"
-#define SEG_VERSION 1
+#define SEG_VERSION 2 /* 1: whole; 2: trimmed, its sequences have holes */
 #define SEG_HEAD 64
 #define SEG_BYTES (UINT64_C(64) * 1024 * 1024)
 #define FRAME_HEAD 32
@@ -36,6 +36,8 @@ struct seg_head {
 	uint8_t id[16]; /* of this journal, the same in all segments */
 	uint32_t seed;	/* CRC of the salt: where each frame's CRC starts */
 	uint8_t salt[8];
+	bool trimmed;  /* most of its records are gone: log_trim.c */
+	uint32_t kept; /* trimmed: how many are there */
 };
 void seg_head_write(uint8_t out[SEG_HEAD], const struct seg_head *h);
 enum err seg_head_read(const uint8_t in[SEG_HEAD], const char *path,
@@ -94,10 +96,11 @@ struct sparse {
 
 struct segment {
 	uint64_t first;
-	uint64_t next; /* of the one behind; closed, and looked at, only */
-	uint64_t end;  /* of the last frame; 0 while nobody looked */
-	uint64_t size; /* of the file */
-	bool trusted;  /* this process wrote it or checked all its CRCs */
+	uint64_t next;	/* of the one behind; closed, and looked at, only */
+	uint64_t end;	/* of the last frame; 0 while nobody looked */
+	uint64_t size;	/* of the file */
+	bool trusted;	/* this process wrote it or checked all its CRCs */
+	uint32_t trims; /* since the start: readers look again */
 	struct seg_head head;
 	struct sparse *sparse; /* NULL while nobody looked */
 	size_t sparse_n, sparse_cap;
@@ -156,6 +159,9 @@ enum err log_list(
 /* DATA/lock; ERR_EXISTS names the holder. -1 in *fd when there is no such file
  * and make is false. */
 enum err log_lock(const char *data, bool make, int *fd) MUST_CHECK;
+
+/* The segment that holds seq, under mu; *i its index. */
+bool log_segment_of(const struct log *l, uint64_t seq, size_t *i);
 
 /* log_spare.c */
 enum err spare_start(struct log *l) MUST_CHECK;

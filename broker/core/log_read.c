@@ -9,6 +9,7 @@
  * opened, a record is read without the rest of its frame, which may be
  * megabytes; in any other, its whole frame is read and checked.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -25,6 +26,9 @@ struct log_reader {
 	bool closed;  /* and nobody appends to it */
 	bool scans;
 	bool trusted;
+	bool trimmed;	/* a sequence that is not there is no damage */
+	uint32_t trims; /* as they were when it was entered */
+	uint64_t after; /* the next sequence that may be there */
 	uint32_t seed;
 	struct log_frame f; /* count 0: none; its records are not kept */
 	uint64_t at;	    /* in the segment: of record at_seq */
@@ -71,6 +75,8 @@ static enum err
 enter_segment(struct log_reader *r, const struct segment *s, bool closed)
 {
 	char name[LOG_NAME], path[PATH_MAX];
+	uint8_t head[SEG_HEAD];
+	struct seg_head h;
 	enum err e;
 	int fd;
 
@@ -81,18 +87,31 @@ enter_segment(struct log_reader *r, const struct segment *s, bool closed)
 		return e;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return err_errno(ERR_IO, "cannot open %s", path);
+		return err_errno(errno == ENOENT ? ERR_BUSY : ERR_IO,
+		    "cannot open %s", path);
+	/* It may have been trimmed since `s` was looked at. */
+	if (pread(fd, head, SEG_HEAD, 0) != SEG_HEAD ||
+	    seg_head_read(head, path, &h) != ERR_OK) {
+		close(fd);
+		return err_note(ERR_CORRUPT,
+		    "%s: its head is damaged; restore it from a backup", path);
+	}
+	if (memcmp(h.salt, s->head.salt, sizeof(h.salt)) != 0) {
+		close(fd);
+		return err_note(ERR_BUSY, "%s was trimmed meanwhile", path);
+	}
 	window_turn(&r->w, fd, s->end);
 	r->seg = s->first;
 	r->closed = closed;
 	r->trusted = s->trusted;
+	r->trimmed = s->head.trimmed;
+	r->trims = s->trims;
 	r->seed = s->head.seed;
 	return ERR_OK;
 }
 
-/* The segment that holds seq, under mu; *i its index. */
-static bool
-segment_of(const struct log *l, uint64_t seq, size_t *i)
+bool
+log_segment_of(const struct log *l, uint64_t seq, size_t *i)
 {
 	size_t lo = 0, hi = l->segs_n;
 
@@ -128,7 +147,8 @@ look_into(struct log_reader *r, struct segment s, uint64_t next)
 	if (e != ERR_OK)
 		return e;
 	pthread_mutex_lock(&l->mu);
-	if (segment_of(l, s.first, &i) && l->segs[i].sparse == NULL) {
+	if (log_segment_of(l, s.first, &i) && l->segs[i].sparse == NULL &&
+	    l->segs[i].trims == s.trims) {
 		mine = &l->segs[i];
 		mine->sparse = s.sparse;
 		mine->sparse_n = s.sparse_n;
@@ -141,9 +161,10 @@ look_into(struct log_reader *r, struct segment s, uint64_t next)
 	return ERR_OK;
 }
 
-/* Turn the window to the segment that holds seq; *from: begin there. */
+/* Turn the window to the segment that holds seq; *from: begin there. ERR_BUSY:
+ * it was trimmed meanwhile. */
 static enum err
-locate(struct log_reader *r, uint64_t seq, struct sparse *from)
+locate_once(struct log_reader *r, uint64_t seq, struct sparse *from)
 {
 	struct log *l = r->l;
 	struct segment s;
@@ -154,7 +175,7 @@ locate(struct log_reader *r, uint64_t seq, struct sparse *from)
 
 	for (int tries = 0;; tries++) {
 		pthread_mutex_lock(&l->mu);
-		found = segment_of(l, seq, &i);
+		found = log_segment_of(l, seq, &i);
 		if (found) {
 			s = l->segs[i];
 			closed = i + 1 < l->segs_n;
@@ -167,17 +188,28 @@ locate(struct log_reader *r, uint64_t seq, struct sparse *from)
 			return err_note(ERR_NOTFOUND,
 			    "the journal has no record %llu",
 			    (unsigned long long)seq);
-		if (s.sparse != NULL || tries > 0)
+		if (s.sparse != NULL)
 			break;
-		e = look_into(r, s, next);
+		e = tries == 0 ? look_into(r, s, next) : ERR_BUSY;
 		if (e != ERR_OK)
 			return e;
 	}
-	if (r->seg != s.first)
+	r->after = next;
+	if (r->seg != s.first || r->trims != s.trims)
 		return enter_segment(r, &s, closed);
 	r->closed = closed;
 	r->w.limit = s.end;
 	return ERR_OK;
+}
+
+static enum err
+locate(struct log_reader *r, uint64_t seq, struct sparse *from)
+{
+	enum err e = ERR_BUSY;
+
+	for (int i = 0; i < 8 && e == ERR_BUSY; i++)
+		e = locate_once(r, seq, from);
+	return e;
 }
 
 static enum err
@@ -206,6 +238,14 @@ find_frame(struct log_reader *r, struct sparse from, uint64_t seq)
 		e = frame_at(&r->w, r->seed, at, false, &f, &state);
 		if (e != ERR_OK)
 			return e;
+		if (r->trimmed && (state == FRAME_END ||
+				      (state == FRAME_OK && f.first > seq))) {
+			if (state == FRAME_OK)
+				r->after = f.first;
+			return err_note(ERR_NOTFOUND,
+			    "record %llu was let go of (broker.retention)",
+			    (unsigned long long)seq);
+		}
 		if (state != FRAME_OK || f.first > seq)
 			return damaged(r, at);
 		if (seq - f.first < f.count)
@@ -297,7 +337,7 @@ log_read(struct log_reader *r, uint64_t seq, struct log_record *out)
 		}
 		return record_in(r, seq, out);
 	}
-	if (r->f.count > 0 && seq == r->f.first + r->f.count)
+	if (r->f.count > 0 && !r->trimmed && seq == r->f.first + r->f.count)
 		from.frame = r->f.at + frame_size(r->f.length);
 	if (from.frame == 0 || from.frame >= r->w.limit) {
 		e = locate(r, seq, &from);
@@ -325,8 +365,27 @@ log_scan(struct log_reader *r, uint64_t from, log_each *each, void *arg)
 		e = log_read(r, seq, &rec);
 		if (e == ERR_OK)
 			e = each(arg, &rec);
+		else if (e == ERR_NOTFOUND && r->trimmed && r->after > seq) {
+			seq = r->after - 1;
+			e = ERR_OK;
+		}
 	}
 	r->w.ahead = AHEAD_READ;
 	r->scans = false;
 	return e;
+}
+
+bool
+log_has(struct log_reader *r, uint64_t seq)
+{
+	struct log *l = r->l;
+	struct log_record rec;
+	bool found, trimmed;
+	size_t i = 0;
+
+	pthread_mutex_lock(&l->mu);
+	found = log_segment_of(l, seq, &i);
+	trimmed = found && l->segs[i].head.trimmed;
+	pthread_mutex_unlock(&l->mu);
+	return found && (!trimmed || log_read(r, seq, &rec) == ERR_OK);
 }

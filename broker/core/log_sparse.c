@@ -186,7 +186,7 @@ walk(const struct log *l, struct segment *s, int fd, uint64_t next)
 	char name[LOG_NAME];
 	enum frame_state state;
 	struct log_frame f;
-	uint64_t at = SEG_HEAD, seq = s->first;
+	uint64_t at = SEG_HEAD, seq = s->first, count = 0;
 	struct window w;
 	enum err e = ERR_OK;
 
@@ -195,9 +195,10 @@ walk(const struct log *l, struct segment *s, int fd, uint64_t next)
 	s->sparse_n = 0;
 	while (seq < next) {
 		e = frame_at(&w, s->head.seed, at, false, &f, &state);
-		if (e != ERR_OK)
+		if (e != ERR_OK || (state == FRAME_END && s->head.trimmed))
 			break;
-		if (state != FRAME_OK || f.first != seq) {
+		if (state != FRAME_OK ||
+		    (s->head.trimmed ? f.first < seq : f.first != seq)) {
 			e = err_note(ERR_CORRUPT,
 			    "%s/%s, offset %llu: a damaged frame; sequence "
 			    "%llu was to be here",
@@ -205,11 +206,17 @@ walk(const struct log *l, struct segment *s, int fd, uint64_t next)
 			    (unsigned long long)seq);
 			break;
 		}
-		sparse_add(s, seq, at);
-		seq += f.count;
+		sparse_add(s, f.first, at);
+		seq = f.first + f.count;
+		count += f.count;
 		at += frame_size(f.length);
 	}
 	window_fini(&w);
+	if (e == ERR_OK && s->head.trimmed && count != s->head.kept)
+		e = err_note(ERR_CORRUPT,
+		    "%s/%s: holds %llu records, its head says %u; restore it "
+		    "from a backup",
+		    l->dir, name, (unsigned long long)count, s->head.kept);
 	s->end = at;
 	return e;
 }

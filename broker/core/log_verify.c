@@ -71,7 +71,7 @@ check_frame(struct verify *v, const struct log_frame *f)
 	size_t off = 0;
 	enum err e;
 
-	if (f->first != v->next)
+	if (v->head.trimmed ? f->first < v->next : f->first != v->next)
 		fault_at(v, f->at,
 		    "sequence %" PRIu64 " stands where %" PRIu64 " belongs",
 		    f->first, v->next);
@@ -122,6 +122,7 @@ resume(struct verify *v, uint64_t at, uint64_t *found)
 static enum err
 check_frames(struct verify *v, uint64_t next)
 {
+	uint64_t had = v->records;
 	enum frame_state state;
 	uint64_t at = SEG_HEAD, found;
 	struct log_frame f;
@@ -136,6 +137,8 @@ check_frames(struct verify *v, uint64_t next)
 			at += frame_size(f.length);
 			continue;
 		}
+		if (state == FRAME_END && v->head.trimmed)
+			break; /* what is behind it was let go of */
 		e = resume(v, at, &found);
 		if (e != ERR_OK)
 			return e;
@@ -150,7 +153,12 @@ check_frames(struct verify *v, uint64_t next)
 		    v, at, "a damaged frame, up to offset %" PRIu64, found);
 		at = found;
 	}
-	if (next != 0 && v->next < next)
+	if (v->head.trimmed && v->records - had != v->head.kept)
+		fault_at(v, at,
+		    "%" PRIu64 " records, %" PRIu32 " were left when it was "
+		    "trimmed",
+		    v->records - had, v->head.kept);
+	if (next != 0 && v->next < next && !v->head.trimmed)
 		fault_at(v, at,
 		    "sequences %" PRIu64 " to %" PRIu64 " are missing", v->next,
 		    next - 1);

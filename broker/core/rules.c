@@ -1,9 +1,11 @@
 /* rules - see rules.h. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "broker/base/crypt.h"
 #include "broker/base/file.h"
+#include "broker/base/say.h"
 #include "broker/core/rules.h"
 
 #define ANSWERS_MAX (16 * 1024 * 1024)
@@ -65,7 +67,9 @@ same_frame(const struct config *a, const struct config *b)
 {
 	bool same =
 	    strcmp(a->data, b->data) == 0 && strcmp(a->bus, b->bus) == 0 &&
-	    strcmp(a->console, b->console) == 0 && a->systems_n == b->systems_n;
+	    strcmp(a->console, b->console) == 0 &&
+	    a->keep_seconds == b->keep_seconds &&
+	    a->keep_bytes == b->keep_bytes && a->systems_n == b->systems_n;
 
 	for (size_t i = 0; same && i < a->systems_n; i++)
 		same = slice_eq(a->systems[i].name, b->systems[i].name) &&
@@ -75,7 +79,8 @@ same_frame(const struct config *a, const struct config *b)
 	if (same)
 		return ERR_OK;
 	return err_note(ERR_STATE,
-	    "%s: data, bus, console, the list of systems, their mode or since "
+	    "%s: data, bus, console, retention, the list of systems, their "
+	    "mode or since "
 	    "changed: that needs a restart; nothing was taken over",
 	    b->file);
 }
@@ -122,10 +127,57 @@ rules_changed(const struct rules *r)
 	       memcmp(hash, ruleset_hash(r->core->rules), 32) != 0;
 }
 
+/* For retention, which asks when it was in use last: "SEQ HASH" a line, before
+ * the turn that says so. A turn that is dropped leaves a line that keeps a
+ * ruleset longer; nothing else depends on it. */
+static enum err
+note_use(const struct rules *r, uint64_t seq)
+{
+	struct buf b;
+	enum err e;
+	int fd;
+
+	buf_init(&b, 8192);
+	buf_printf(&b, "%s/rulesets.used", r->core->cfg->data);
+	fd =
+	    open(buf_cstr(&b), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	e = fd >= 0 ? ERR_OK
+		    : err_errno(ERR_IO, "cannot open %s", buf_cstr(&b));
+	buf_reset(&b);
+	buf_printf(&b, "%llu ", (unsigned long long)seq);
+	hex_put(&b, slice_of(ruleset_hash(r->core->rules), 32));
+	buf_byte(&b, '\n');
+	if (e == ERR_OK)
+		e = fd_write(fd, buf_all(&b));
+	if (e == ERR_OK && fdatasync(fd) != 0)
+		e = err_errno(ERR_IO, "cannot sync rulesets.used");
+	if (fd >= 0)
+		close(fd);
+	buf_fini(&b);
+	return e;
+}
+
+/* What is known in part only could let a ruleset go too early. */
+static void
+forget_uses(const struct rules *r)
+{
+	struct buf b;
+
+	say(SAY_WARN, "rules", "%s: rulesets up to now are kept for ever",
+	    err_last());
+	buf_init(&b, 8192);
+	buf_printf(&b, "%s/rulesets.used", r->core->cfg->data);
+	unlink(buf_cstr(&b));
+	buf_fini(&b);
+}
+
 void
 rules_record(struct rules *r, struct batch *b, struct slice by)
 {
 	struct action a;
+
+	if (note_use(r, batch_next(b)) != ERR_OK)
+		forget_uses(r);
 
 	action_init(&a);
 	a.act = SLICE_LIT("ruleset");

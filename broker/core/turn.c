@@ -499,6 +499,8 @@ turn_loop(struct daemon *d)
 		receive(d);
 		if (has_work(d))
 			e = turn(d);
+		if (e == ERR_OK)
+			e = retain_step(d->retain);
 		if (e == ERR_OK) {
 			if (d->pubs_n > 0)
 				FAIL_POINT("turn_before_answer");

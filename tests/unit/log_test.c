@@ -442,7 +442,7 @@ T(closed_segment_damaged)
 	damage(path, 20, "\x99", 1);
 	CHECK_ERR(
 	    log_open_sized(&l, dir, SURVIVES_POWER_LOSS, SMALL), ERR_CORRUPT);
-	damage(path, 8, "\x02", 1);
+	damage(path, 8, "\x03", 1);
 	CHECK_ERR(
 	    log_open_sized(&l, dir, SURVIVES_POWER_LOSS, SMALL), ERR_VERSION);
 	damage(path, 0, "x", 1);
