@@ -324,9 +324,8 @@ retention_load(struct load *l, const struct yaml *y)
 static void
 broker_load(struct load *l, const struct yaml *y)
 {
-	static const char *const keys[] = {
-	    "data", "bus", "access", "console", "packs", "retry", "retention",
-	    NULL};
+	static const char *const keys[] = {"data", "bus", "access", "console",
+	    "packs", "retry", "retention", NULL};
 	struct config *c = l->c;
 	const struct yaml *packs = yaml_get(y, "packs");
 	char found[PATH_MAX];
