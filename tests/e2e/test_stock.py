@@ -180,7 +180,7 @@ class ShopFar(Far):
 
     def __init__(self):
         super().__init__()
-        self.stock, self.down = {}, False
+        self.stock, self.down, self.lies = {}, False, []
         self.always = self.answer
 
     def answer(self, q):
@@ -188,6 +188,8 @@ class ShopFar(Far):
             return Answer(503, {'message': 'maintenance'})
         found = re.fullmatch(r'/wp-json/wc/v3/products/(\d+)(?:/variations/(\d+))?', q['path'])
         if q['method'] == 'PUT' and found:
+            if self.lies:
+                return Answer(200, self.lies.pop())
             body = json.loads(q['body'])
             assert body.pop('manage_stock') is True and list(body) == ['stock_quantity']
             self.stock.setdefault(found[2] or found[1], []).append(body['stock_quantity'])
@@ -255,3 +257,15 @@ def test_a_shop_that_is_down_gets_the_last_state(vayla, tmp_path, shop):
     v.settled(120)
     assert v.status()['counts']['parked'] == 0
     assert shop.stock == {'61': [2]}
+
+
+@pytest.mark.parametrize('lie', [{'status': 'FAILED', 'message': 'not now'}, {'id': 61, 'stock_quantity': 1}, {'id': 61, 'stock_quantity': None}])
+def test_a_shop_that_says_yes_and_does_nothing(vayla, tmp_path, shop, lie):
+    """A 200 whose article does not have the number that was sent is no answer."""
+    v = vayla(both(tmp_path, shop)).start()
+    assert send_order(v, SECRET, product(61, 'A-1'), 'product.updated')[0] == 200
+    shop.lies = [lie]
+    put(tmp_path / 'lists', '1.csv', ['A-1;5,00'])
+    until(lambda: shop.stock == {'61': [5]}, 20)
+    v.settled()
+    assert v.status()['counts']['parked'] == 0 and not shop.lies
