@@ -21,6 +21,15 @@
 #define SYSTEM_NAME_MAX 32
 #define SYSTEMS_MAX 1000
 
+const char *const config_words_retry[] = {
+    "first_ms", "most_ms", "attempts", NULL};
+const char *const config_words_broker[] = {
+    "data", "bus", "access", "console", "packs", "retry", "retention", NULL};
+const char *const config_words_retention[] = {"age", "size", NULL};
+const char *const config_words_receiver[] = {"listen", "public", NULL};
+const char *const config_words_file[] = {
+    "broker", "receiver", "systems", "promises", NULL};
+
 struct load {
 	struct yaml_at at;
 	struct config *c;
@@ -250,8 +259,6 @@ config_packs(char *out, size_t n)
 static void
 retry_load(struct load *l, const struct yaml *y)
 {
-	static const char *const keys[] = {
-	    "first_ms", "most_ms", "attempts", NULL};
 	static const int64_t most[] = {3600000, 86400000, 1000};
 	int64_t *to[] = {
 	    &l->c->retry_first_ms, &l->c->retry_most_ms, &l->c->retry_attempts};
@@ -262,10 +269,11 @@ retry_load(struct load *l, const struct yaml *y)
 	l->c->retry_first_ms = 1000;
 	l->c->retry_most_ms = 3600000;
 	l->c->retry_attempts = 30;
-	if (y == NULL || !yaml_known(&l->at, y, keys, "broker.retry"))
+	if (y == NULL ||
+	    !yaml_known(&l->at, y, config_words_retry, "broker.retry"))
 		return;
 	for (size_t i = 0; i < 3; i++) {
-		v = yaml_get(y, keys[i]);
+		v = yaml_get(y, config_words_retry[i]);
 		if (v == NULL)
 			continue;
 		n = v->kind == YAML_SCALAR
@@ -274,7 +282,7 @@ retry_load(struct load *l, const struct yaml *y)
 		if (n < 1 || n > most[i] || *end != '\0')
 			fault(l->at.f, l->at.file, v,
 			    "broker.retry.%s must be a number from 1 to %lld",
-			    keys[i], (long long)most[i]);
+			    config_words_retry[i], (long long)most[i]);
 		else
 			*to[i] = n;
 	}
@@ -307,13 +315,13 @@ measure(struct load *l, const struct yaml *y, const char *what,
 static void
 retention_load(struct load *l, const struct yaml *y)
 {
-	static const char *const keys[] = {"age", "size", NULL};
 	static const char *const times[] = {"d", "h", "s", NULL};
 	static const char *const sizes[] = {"GiB", "MiB", NULL};
 	static const int64_t seconds[] = {86400, 3600, 1};
 	static const int64_t bytes[] = {1 << 30, 1 << 20};
 
-	if (y == NULL || !yaml_known(&l->at, y, keys, "broker.retention"))
+	if (y == NULL ||
+	    !yaml_known(&l->at, y, config_words_retention, "broker.retention"))
 		return;
 	l->c->keep_seconds = measure(
 	    l, yaml_get(y, "age"), "broker.retention.age", times, seconds);
@@ -324,14 +332,12 @@ retention_load(struct load *l, const struct yaml *y)
 static void
 broker_load(struct load *l, const struct yaml *y)
 {
-	static const char *const keys[] = {"data", "bus", "access", "console",
-	    "packs", "retry", "retention", NULL};
 	struct config *c = l->c;
 	const struct yaml *packs = yaml_get(y, "packs");
 	char found[PATH_MAX];
 
 	if (y != NULL)
-		(void)yaml_known(&l->at, y, keys, "broker");
+		(void)yaml_known(&l->at, y, config_words_broker, "broker");
 	retry_load(l, yaml_get(y, "retry"));
 	retention_load(l, yaml_get(y, "retention"));
 	c->data = path_load(l, yaml_get(y, "data"), "broker.data", "./var");
@@ -358,11 +364,9 @@ broker_load(struct load *l, const struct yaml *y)
 static void
 receiver_load(struct load *l, const struct yaml *y)
 {
-	static const char *const keys[] = {"listen", "public", NULL};
-
 	if (y == NULL)
 		return;
-	(void)yaml_known(&l->at, y, keys, "receiver");
+	(void)yaml_known(&l->at, y, config_words_receiver, "receiver");
 	l->c->public = address_load(
 	    l, yaml_get(y, "public"), "receiver.public", NULL, public_check);
 	l->c->listen = address_load(l, yaml_get(y, "listen"), "receiver.listen",
@@ -496,8 +500,6 @@ systems_load(struct load *l, const struct yaml *y)
 static enum err
 load(struct load *l, const char *path)
 {
-	static const char *const keys[] = {
-	    "broker", "receiver", "systems", "promises", NULL};
 	struct config *c = l->c;
 	struct yaml *root;
 	enum err e;
@@ -508,7 +510,7 @@ load(struct load *l, const char *path)
 	c->root = root;
 	if ((e = config_vars(c->file, root, &c->arena, l->at.f)) != ERR_OK)
 		return e;
-	(void)yaml_known(&l->at, root, keys, "vayla.yaml");
+	(void)yaml_known(&l->at, root, config_words_file, "vayla.yaml");
 	broker_load(l, yaml_get(root, "broker"));
 	receiver_load(l, yaml_get(root, "receiver"));
 	systems_load(l, yaml_get(root, "systems"));

@@ -70,4 +70,12 @@ const struct config_system *config_system(
 /* A path as written in vayla.yaml, as the process opens it (see above). */
 void config_path(const struct config *c, struct slice written, struct buf *out);
 
+/* The words of vayla.yaml, each list once, NULL-terminated: the file is read by
+ * them, and the JSON Schema for editors is made from them. */
+extern const char *const config_words_file[];
+extern const char *const config_words_broker[];
+extern const char *const config_words_retry[];
+extern const char *const config_words_retention[];
+extern const char *const config_words_receiver[];
+
 #endif

@@ -12,6 +12,7 @@
 #include "broker/base/yaml_check.h"
 #include "mappings/engine/lang.h"
 #include "mappings/engine/pack_inner.h"
+#include "mappings/engine/words.h"
 
 #define PACK_FILES_MAX 1000
 
@@ -278,13 +279,6 @@ send_load(struct yaml_at *at, const struct pack *p, const struct yaml *y,
     struct pack_send *s)
 {
 	/* All but revised and spent is its connector's to understand. */
-	static const char *const keys[] = {"write", "get", "post", "put",
-	    "patch", "delete", "headers", "body", "form", "expect",
-	    "idempotency", "find", "outcome", "remote", "answer", "repeat",
-	    "withdrawn", "revised", "spent", NULL};
-	static const char *const revised[] = {
-	    "send", "reverse", "ask", "never", NULL};
-	static const char *const spent[] = {"park", "skip", NULL};
 	int i;
 
 	s->type = y->key->text;
@@ -298,21 +292,22 @@ send_load(struct yaml_at *at, const struct pack *p, const struct yaml *y,
 		fault(at->f, at->file, y->key,
 		    "\"%.*s\" has no schema; write schema/%.*s.yaml",
 		    SLICE_ARG(s->type), SLICE_ARG(s->type));
-	if (!yaml_known(at, y, keys, "a row of send") && y->kind != YAML_MAP)
+	if (!yaml_known(at, y, words_send, "a row of send") &&
+	    y->kind != YAML_MAP)
 		return;
 	(void)yaml_text(at, yaml_get(y, "write"), "write");
 	if (yaml_get(y, "revised") == NULL)
 		fault(at->f, at->file, y,
 		    "what does a later revision do there? revised: send, "
 		    "reverse, ask or never");
-	i = yaml_word(at, yaml_get(y, "revised"), revised, "revised");
+	i = yaml_word(at, yaml_get(y, "revised"), words_revised, "revised");
 	s->revised = i == 1   ? SEND_REVERSE
 		     : i == 2 ? SEND_ASK
 		     : i == 3 ? SEND_NEVER
 			      : SEND_AGAIN;
 	s->reads = yaml_get(y, "get") != NULL;
 	s->skip_when_spent =
-	    yaml_word(at, yaml_get(y, "spent"), spent, "spent") == 1;
+	    yaml_word(at, yaml_get(y, "spent"), words_spent, "spent") == 1;
 }
 
 static enum err
@@ -335,12 +330,10 @@ sends_load(struct yaml_at *at, struct pack *p, struct arena *a)
 static void
 head_load(struct yaml_at *at, struct pack *p, struct slice folder)
 {
-	static const char *const keys[] = {"pack", "title", "settings", "auth",
-	    "limits", "receive", "poll", "pick", "send", NULL};
 	const struct yaml *y = yaml_get(p->root, "pack");
 	struct slice name;
 
-	(void)yaml_known(at, p->root, keys, "a pack");
+	(void)yaml_known(at, p->root, words_pack, "a pack");
 	p->title = yaml_text(at, yaml_get(p->root, "title"), "title");
 	if (y == NULL)
 		fault(at->f, at->file, p->root,

@@ -8,21 +8,17 @@
 #include "broker/base/crypt.h"
 #include "broker/base/dec.h"
 #include "mappings/engine/pack_inner.h"
+#include "mappings/engine/words.h"
 
 #define SETTINGS_MAX 200
 
-static const char *const type_words[] = {
-    "text", "url", "path", "zone", "integer", "decimal", "bool", "date", NULL};
-
 /* Keys of a system that are vayla.yaml's own. */
-static const char *const own_words[] = {
-    "use", "of", "mode", "since", "tables", "local", NULL};
 
 static bool
 is_own(struct slice key)
 {
-	for (size_t i = 0; own_words[i] != NULL; i++)
-		if (slice_is(key, own_words[i]))
+	for (size_t i = 0; words_system[i] != NULL; i++)
+		if (slice_is(key, words_system[i]))
 			return true;
 	return false;
 }
@@ -142,8 +138,6 @@ name_fine(struct slice s)
 static void
 setting_load(struct yaml_at *at, const struct yaml *y, struct pack_setting *s)
 {
-	static const char *const keys[] = {
-	    "type", "required", "secret", "default", "title", NULL};
 	const struct yaml *type = y;
 	struct buf scratch;
 	int i;
@@ -155,7 +149,7 @@ setting_load(struct yaml_at *at, const struct yaml *y, struct pack_setting *s)
 		    "and _, and none of use, of, mode, since, tables",
 		    SLICE_ARG(s->name));
 	if (y->kind == YAML_MAP) {
-		(void)yaml_known(at, y, keys, "a setting");
+		(void)yaml_known(at, y, words_setting, "a setting");
 		if ((type = yaml_get(y, "type")) == NULL)
 			fault(at->f, at->file, y,
 			    "a setting needs a type: text, url, path, zone, "
@@ -165,7 +159,7 @@ setting_load(struct yaml_at *at, const struct yaml *y, struct pack_setting *s)
 		yaml_flag(at, yaml_get(y, "secret"), "secret", &s->secret);
 		s->fallback = yaml_get(y, "default");
 	}
-	i = yaml_word(at, type, type_words, "a setting's type");
+	i = yaml_word(at, type, words_setting_type, "a setting's type");
 	s->type = i > 0 ? (unsigned)i : SETTING_TEXT;
 	if (s->fallback == NULL)
 		return;
@@ -253,8 +247,8 @@ keys_check(const struct pack *p, const struct yaml_at *at,
 	/* A setting's name is a YAML key, which ends with a NUL. */
 	for (; n < p->settings_n; n++)
 		names[n] = (const char *)p->settings[n].name.p;
-	for (size_t i = 0; system && own_words[i] != NULL; i++)
-		names[n++] = own_words[i];
+	for (size_t i = 0; system && words_system[i] != NULL; i++)
+		names[n++] = words_system[i];
 	names[n] = NULL;
 	(void)yaml_known(at, node, names, "settings");
 }

@@ -11,6 +11,7 @@
  */
 #include "broker/base/yaml_check.h"
 #include "mappings/engine/schema.h"
+#include "mappings/engine/words.h"
 
 struct load {
 	struct yaml_at at;
@@ -20,9 +21,6 @@ struct load {
 	bool json; /* a field says json: true */
 	bool nomem;
 };
-
-static const char *const type_words[] = {
-    "any", "text", "integer", "decimal", "bool", "time", "date", NULL};
 
 static bool field_load(
     struct load *l, const struct yaml *y, struct schema_field *out);
@@ -75,8 +73,7 @@ zone_load(struct load *l, const struct yaml *y, const struct zone *otherwise)
 static bool
 blank_load(struct load *l, const struct yaml *y, bool otherwise)
 {
-	static const char *const words[] = {"text", "absent", NULL};
-	int i = yaml_word(&l->at, y, words, "blank");
+	int i = yaml_word(&l->at, y, words_blank, "blank");
 
 	return i < 0 ? otherwise : i == 1;
 }
@@ -200,7 +197,7 @@ type_load(struct load *l, const struct yaml *y, struct schema_field *out)
 	static const enum schema_type types[] = {SCHEMA_ANY, SCHEMA_TEXT,
 	    SCHEMA_INTEGER, SCHEMA_DECIMAL, SCHEMA_BOOL, SCHEMA_TIME,
 	    SCHEMA_DATE};
-	int i = yaml_word(&l->at, y, type_words, "type");
+	int i = yaml_word(&l->at, y, words_type, "type");
 
 	if (i < 0)
 		return false;
@@ -211,9 +208,6 @@ type_load(struct load *l, const struct yaml *y, struct schema_field *out)
 static bool
 field_load(struct load *l, const struct yaml *y, struct schema_field *out)
 {
-	static const char *const keys[] = {"type", "fields", "items", "list",
-	    "personal", "optional", "enum", "title", "zone", "blank", "many",
-	    "json", NULL};
 	const struct yaml *type, *fields, *items, *list;
 	bool was_blank = l->blank, fine, many = false;
 	const struct zone *was_zone = l->zone;
@@ -228,7 +222,7 @@ field_load(struct load *l, const struct yaml *y, struct schema_field *out)
 		    "{list: TYPE} or {items: {FIELD: TYPE}}");
 		return false;
 	}
-	fine = yaml_known(&l->at, y, keys, "a field");
+	fine = yaml_known(&l->at, y, words_field, "a field");
 	type = yaml_get(y, "type");
 	fields = yaml_get(y, "fields");
 	items = yaml_get(y, "items");
@@ -299,11 +293,9 @@ person_check(struct load *l, const struct yaml *y, const struct schema *s)
 static void
 subject_load(struct load *l, const struct yaml *y, struct schema *s)
 {
-	static const char *const keys[] = {"kind", "scope", NULL};
-	static const char *const scopes[] = {"system", "house", NULL};
 	const struct yaml *kind, *scope;
 
-	if (y == NULL || !yaml_known(&l->at, y, keys, "subject"))
+	if (y == NULL || !yaml_known(&l->at, y, words_subject_of, "subject"))
 		return;
 	kind = yaml_get(y, "kind");
 	scope = yaml_get(y, "scope");
@@ -317,7 +309,7 @@ subject_load(struct load *l, const struct yaml *y, struct schema *s)
 	if (memchr(s->kind.p, ':', s->kind.n) != NULL)
 		fault(l->at.f, l->at.file, kind,
 		    "a subject's kind is a word without a colon");
-	s->house = yaml_word(&l->at, scope, scopes, "scope") == 1;
+	s->house = yaml_word(&l->at, scope, words_scope, "scope") == 1;
 }
 
 /* The file is named after its type, so that a person finds it. */
@@ -340,7 +332,6 @@ head_load(struct load *l, const struct yaml *root, struct schema *s)
 {
 	const struct yaml *y = yaml_get(root, "schema");
 	struct slice name = SLICE_EMPTY;
-	static const char *const seals[] = {"whole", "marked", NULL};
 	int i;
 
 	s->type = s->title = s->person = s->kind = SLICE_EMPTY;
@@ -365,7 +356,7 @@ head_load(struct load *l, const struct yaml *root, struct schema *s)
 		    "a canonical type declares its subject: {kind: order, "
 		    "scope: system}");
 	subject_load(l, y, s);
-	i = yaml_word(&l->at, yaml_get(root, "seal"), seals, "seal");
+	i = yaml_word(&l->at, yaml_get(root, "seal"), words_seal, "seal");
 	s->whole = i < 0 ? !s->canonical : i == 0;
 }
 
@@ -373,8 +364,6 @@ enum err
 schema_load(const char *path, bool canonical, struct arena *a, struct faults *f,
     const struct schema **out)
 {
-	static const char *const keys[] = {"schema", "title", "subject",
-	    "person", "blank", "zone", "open", "seal", "fields", NULL};
 	struct load l = {.at = {NULL, f}, .a = a};
 	size_t had = f->count;
 	struct schema *s;
@@ -392,7 +381,7 @@ schema_load(const char *path, bool canonical, struct arena *a, struct faults *f,
 	s->canonical = canonical;
 	s->root.type = SCHEMA_MAP;
 	s->root.name = s->root.title = SLICE_EMPTY;
-	(void)yaml_known(&l.at, root, keys, "a schema");
+	(void)yaml_known(&l.at, root, words_schema, "a schema");
 	if (root->kind == YAML_MAP) {
 		head_load(&l, root, s);
 		l.blank = blank_load(&l, yaml_get(root, "blank"), false);

@@ -28,3 +28,28 @@ const char *const words_envelope[] = {
     "id", "subject", "time", "type", "source", "refs", NULL};
 const char *const words_event[] = {"type", "id", "subject", "refs", "revision",
     "person", "data", "withdrawn", NULL};
+const char *const words_schema[] = {"schema", "title", "subject", "person",
+    "blank", "zone", "open", "seal", "fields", NULL};
+const char *const words_field[] = {"type", "fields", "items", "list",
+    "personal", "optional", "enum", "title", "zone", "blank", "many", "json",
+    NULL};
+const char *const words_type[] = {
+    "any", "text", "integer", "decimal", "bool", "time", "date", NULL};
+const char *const words_blank[] = {"text", "absent", NULL};
+const char *const words_seal[] = {"whole", "marked", NULL};
+const char *const words_subject_of[] = {"kind", "scope", NULL};
+const char *const words_scope[] = {"system", "house", NULL};
+const char *const words_pack[] = {"pack", "title", "settings", "auth", "limits",
+    "receive", "poll", "pick", "send", NULL};
+const char *const words_setting[] = {
+    "type", "required", "secret", "default", "title", NULL};
+const char *const words_setting_type[] = {
+    "text", "url", "path", "zone", "integer", "decimal", "bool", "date", NULL};
+const char *const words_send[] = {"write", "get", "post", "put", "patch",
+    "delete", "headers", "body", "form", "expect", "idempotency", "find",
+    "outcome", "remote", "answer", "repeat", "withdrawn", "revised", "spent",
+    NULL};
+const char *const words_revised[] = {"send", "reverse", "ask", "never", NULL};
+const char *const words_spent[] = {"park", "skip", NULL};
+const char *const words_system[] = {
+    "use", "of", "mode", "since", "tables", "local", NULL};
