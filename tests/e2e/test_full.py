@@ -3,12 +3,14 @@ confirmed is lost, and publishing goes on by itself when there is space again.""
 import json
 import os
 import pathlib
+import random
 import subprocess
 import time
 
 import pytest
 import toybroker
 from harness import PROGRAM, ROOT, until
+from test_crash import Shop, check, journal, mend, run_round, whole
 from toybroker import order
 from vyclient import No, Silence
 
@@ -78,32 +80,63 @@ def test_disk_full(broker):
     until(goes_on, 30, 0.3)
 
 
-def test_a_sync_that_fails_ends_the_broker_unconfirmed(tmp_path):
-    """fdatasync says EIO once the journal is in use: nobody is told anything."""
+def test_a_disk_too_small_to_begin_with(tmp_path):
+    """16 MiB: no room for one segment. It says what is needed, and makes nothing that is half."""
+    b = toybroker.Broker(tmp_path)
+    data = tmp_path / 'data'
+    data.mkdir()
+    b.file.write_text(json.dumps(b.config))
+    try:
+        p = subprocess.run(['unshare', '-m', 'sh', '-c', f'mount -t tmpfs -o size=16m none "{data}" || exit 99; '
+                            f'"{PROGRAM}" broker "{b.file}"; rc=$?; find "{data}" -name "*.seg"; exit $rc'],
+                           cwd=ROOT, text=True, timeout=60, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except OSError:
+        pytest.skip('no unshare')
+    if p.returncode == 99:
+        pytest.skip('may not mount here')
+    assert p.returncode not in (0, 98) and p.returncode < 128, p.stdout
+    assert 'needs 80 MiB' in p.stdout and str(data) in p.stdout and '.seg\n' not in p.stdout, p.stdout
+
+
+# a call of the journal, the error it gives, and from which call on
+FAILING = [('fdatasync', 'EIO', '+'), ('fdatasync', 'ENOSPC', ''), ('pwritev', 'EIO', ''), ('pwritev', 'ENOSPC', '+'),
+           ('pwrite64', 'EIO', ''), ('pwrite64', 'ENOSPC', '+')]
+ROUNDS = int(os.environ.get('VAYLA_DISK_ERRORS', '2'))
+
+
+@pytest.mark.parametrize('call,error,on', FAILING)
+def test_calls_that_fail(tmp_path, call, error, on):
+    """The kernel says no: the broker refuses or ends, nobody is told of what is not on disk, and it starts again."""
     if not any(os.access(f'{d}/strace', os.X_OK) for d in ('/usr/bin', '/bin')):
         pytest.skip('no strace')
-    b = toybroker.Broker(tmp_path)
-    b.start()
-    b.client('shop', 'connector').publish(order(1))
-    assert b.stop() == 0
-    log = open(b.log, 'ab')
-    b.process = subprocess.Popen(
-        ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync', '-e',
-         'inject=fdatasync:error=EIO:when=3+', str(PROGRAM), 'broker', str(b.file)], cwd=ROOT, stdout=log, stderr=log)
+    seed = int(os.environ.get('VAYLA_SEED', '3'))
+    rng = random.Random(f'{seed}{call}{error}')
+    b = toybroker.Broker(tmp_path, retry={'first_ms': 10, 'most_ms': 50, 'attempts': 1000})
+    shop = Shop(rng)
     try:
-        c = b.client('shop', 'connector')
-        answered = 0
-        try:
-            for i in range(2, 20):
-                c.publish(order(i), seconds=3)
-                answered = i
-        except Silence:
-            pass
-        assert b.process.wait(20) not in (0, None)
-        assert answered < 19, 'no sync failed'
         b.start()
-        op = b.client('cli', 'operator')
-        kept = op.ask('status')['counts']['events'] // 3
-        assert kept >= max(answered, 1)
+        b.client('shop', 'connector').publish(order('first'))
+        assert b.stop() == 0
+        for _ in range(ROUNDS):
+            with open(b.log, 'ab') as log:
+                b.process = subprocess.Popen(
+                    ['strace', '-f', '-qq', '-o', '/dev/null', '-e', f'trace={call}', '-e',
+                     f'inject={call}:error={error}:when={rng.randint(1, 30)}{on}',
+                     str(PROGRAM), 'broker', str(b.file)], cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+            try:
+                run_round(b, shop, rng, False, 3, 100)
+            except (Silence, No, AssertionError):
+                b.kill()                # refused, or it ended: what was said counts
+            for x in b.clients:
+                x.close()
+            b.clients = []
+        b.start(wait=False)
+        run_round(b, shop, rng, True)
+        mend(b.client('mender', 'operator'), rng, True)
+        run_round(b, shop, rng, True)
+        op = b.client('checker', 'operator')
+        until(lambda: op.ask('status')['counts']['ready'] == 0)
+        check(journal(op), shop.confirmed)
+        whole(b)
     finally:
         b.close()

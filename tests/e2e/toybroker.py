@@ -56,8 +56,17 @@ class Broker:
     def text(self):
         return self.log.read_text(errors='replace')[-6000:]
 
+    def hit(self, process=None):
+        """kill -9, of what traces it too; a process that is its session's first stands for all of it."""
+        process = process or self.process
+        if process.poll() is None:
+            if os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+
     def kill(self):
-        self.process.kill()
+        self.hit()
         self.process.wait()
 
     def stop(self):
