@@ -451,23 +451,37 @@ static int
 format(int argc, char **argv)
 {
 	static const struct opt opts[] = {{.name = NULL}};
-	static const struct command command = {.usage = "vayla map format",
-	    .help = "Prints the form of a mapping's file as a JSON Schema, for "
-		    "editors that complete and check YAML by one.",
-	    .opts = opts};
+	static const struct command command = {
+	    .usage = "vayla map format [mapping|schema|pack|config]",
+	    .help = "Prints the form of a mapping's file (or a schema's, a "
+		    "pack.yaml's, vayla.yaml's) as a JSON Schema, for editors "
+		    "that complete and check YAML by one.",
+	    .opts = opts,
+	    .max_args = 1};
 	struct buf out, mp, pretty;
+	const char *name;
 	bool done;
-	int n;
+	int n, i = 0;
 	enum err e;
 
 	if (opt_parse(&command, argc, argv, &n, &done) != ERR_OK)
 		return usage();
 	if (done)
 		return EXIT_OK;
+	name = n > 0 ? argv[1] : format_names[0];
+	while (format_names[i] != NULL && strcmp(format_names[i], name) != 0)
+		i++;
+	if (format_names[i] == NULL) {
+		fprintf(stderr,
+		    "vayla map format: %s is none of mapping, schema, pack, "
+		    "config\n",
+		    name);
+		return EXIT_USAGE;
+	}
 	buf_init(&out, 1024 * 1024);
 	buf_init(&mp, 1024 * 1024);
 	buf_init(&pretty, 4 * 1024 * 1024);
-	e = format_write(&out);
+	e = format_write(name, &out);
 	if (e == ERR_OK)
 		e = json_to_mp(buf_all(&out), &mp, NULL);
 	if (e == ERR_OK)
@@ -538,7 +552,8 @@ map_verb(int argc, char **argv)
 	    {"check", check, "everything that is wrong with a mapping"},
 	    {"test", test, "run the tests that stand in mappings"},
 	    {"run", run, "one event through a mapping"},
-	    {"format", format, "the form of the file as a JSON Schema"},
+	    {"format", format,
+		"the forms of files as JSON Schemas, for editors"},
 	    {"learn", learn, "a first draft of a schema, from samples"},
 	    {"vocabulary", vocabulary, "the canonical types, as a page"},
 	    {"explain", explain, "where each field of the outcome came from"},

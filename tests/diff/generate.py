@@ -445,7 +445,7 @@ class Gen:
         if c < 2:
             x = f"time({self.quoted(self.stamp())}, {self.zone()})"
         elif c == 2:
-            x = f"time('{self.stamp()}{r.choice(('Z', '+02:00', '-0330', '+05'))}')"
+            x = f"time('{self.stamp_sure()}{r.choice(('Z', '+02:00', '-0330', '+05'))}')"
         elif c == 3:
             x = r.choice(("time(t3, 'Europe/Helsinki')", f'time(local, {self.zone()})'))
         elif c == 4:
@@ -494,6 +494,12 @@ class Gen:
         if self.r.random() < 0.6:
             s += f':{self.r.randint(0, 59):02}' + self.r.choice(('', '', '.5', '.123', ',000001', '.123456789'))
         return s
+
+    def stamp_sure(self):
+        while True:
+            s = self.stamp()
+            if not s.startswith(('2026-02-29', '2026-13', '2026-04-31', '0001', '9999')):
+                return s
 
 
 # ---- events ----
@@ -579,16 +585,6 @@ def any_value(r, depth):
     if c == 5:
         return [any_value(r, depth - 1) for _ in range(r.randint(0, 3))]
     return {k: any_value(r, depth - 1) for k in r.sample(('key', 'n', 'a', 'é'), r.randint(0, 3))}
-
-
-def stamp_sure(self):
-    while True:
-        s = self.stamp()
-        if not s.startswith(('2026-02-29', '2026-13', '2026-04-31', '0001', '9999')):
-            return s
-
-
-Gen.stamp_sure = stamp_sure
 
 
 def spoil(r, e):

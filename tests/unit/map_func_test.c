@@ -37,7 +37,11 @@ T(format)
 
 	buf_init(&out, 1 << 20);
 	buf_init(&mp, 1 << 20);
-	CHECK_OK(format_write(&out));
+	for (size_t i = 1; format_names[i] != NULL; i++) {
+		CHECK_OK(format_write(format_names[i], &out));
+		buf_reset(&out);
+	}
+	CHECK_OK(format_write("mapping", &out));
 	CHECK_OK(json_to_mp(buf_all(&out), &mp, NULL));
 	CHECK(mp_get(buf_all(&mp), "$defs", &defs));
 	CHECK(mp_get(defs, "emit", &one) && mp_get(defs, "join", &one) &&
