@@ -349,31 +349,32 @@ copy_segments(struct run *r)
 
 /* ---- the rest ---- */
 
+/* The files of a folder of DATA. once: a file that is there is the same. */
 static enum err
-copy_rulesets(struct run *r)
+copy_folder(struct run *r, const char *name, const char *to_dir, bool once)
 {
 	char from[PATH_MAX], to[PATH_MAX], one[PATH_MAX], copy[PATH_MAX];
 	char **names = NULL;
 	enum err e;
 
-	e = path_of(from, r->b->data, "rulesets");
+	e = path_of(from, r->b->data, name);
 	if (e == ERR_OK)
-		e = path_of(to, r->b->to, "rulesets");
+		e = path_of(to, to_dir, name);
 	if (e != ERR_OK || access(from, F_OK) != 0)
 		return e;
 	e = dir_make(to);
 	if (e == ERR_OK)
 		e = dir_list(from, &names);
 	for (size_t i = 0; e == ERR_OK && names[i] != NULL; i++) {
-		if (strlen(names[i]) != 64)
+		if (strstr(names[i], ".tmp") != NULL)
 			continue; /* half made */
 		e = path_of(one, from, names[i]);
 		if (e == ERR_OK)
 			e = path_of(copy, to, names[i]);
-		if (e == ERR_OK && access(copy, F_OK) != 0)
+		if (e == ERR_OK && (!once || access(copy, F_OK) != 0))
 			e = copy_named(r, one, copy);
 		if (e == ERR_NOTFOUND)
-			e = ERR_OK; /* let go of since it was listed */
+			e = ERR_OK; /* gone since it was listed */
 	}
 	dir_free(names);
 	return e == ERR_OK ? dir_sync(to) : e;
@@ -408,6 +409,7 @@ same_place(const char *a, const char *b)
 static enum err
 copy_all(struct run *r)
 {
+	const char *secret = r->b->keys != NULL ? r->b->keys : r->b->to;
 	enum err e = ERR_OK;
 
 	for (int i = 0; i < TRIES; i++) {
@@ -417,16 +419,18 @@ copy_all(struct run *r)
 			break;
 	}
 	if (e == ERR_OK)
-		e = copy_rulesets(r);
+		e = copy_folder(r, "rulesets", r->b->to, true);
 	for (int i = 0; i < 2 && e == ERR_OK; i++) {
 		e = copy_file(r, r->b->to, i == 0 ? "epoch" : "rulesets.used");
 		if (e == ERR_NOTFOUND)
 			e = ERR_OK;
 	}
-	/* Last: every slot that a copied record names is filled. */
+	/* Who may come to the bus; and last, when every slot that a copied
+	 * record names is filled: */
 	if (e == ERR_OK)
-		e = copy_file(
-		    r, r->b->keys != NULL ? r->b->keys : r->b->to, "keys");
+		e = copy_folder(r, "access", secret, false);
+	if (e == ERR_OK)
+		e = copy_file(r, secret, "keys");
 	return e == ERR_OK ? note_write(r) : e;
 }
 

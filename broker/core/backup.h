@@ -40,4 +40,8 @@ enum err backup_run(struct backup *b) MUST_CHECK;
 enum err backup_verify(
     const char *dir, uint64_t next, struct buf *report) MUST_CHECK;
 
+/* Is what the records of a whole journal name there: causes, rulesets, keys,
+ * and what a backup promised? Nobody has it open. refs_verify.c */
+enum err refs_verify(const char *dir, struct buf *report) MUST_CHECK;
+
 #endif

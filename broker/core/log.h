@@ -112,6 +112,11 @@ enum err log_trim_make(struct log *l, uint64_t first, log_keep *keep, void *arg,
     struct log_trim *out) MUST_CHECK;
 enum err log_trim_done(struct log *l, const struct log_trim *t) MUST_CHECK;
 
+/* Where the record stands that was read last: segment and offset of its frame.
+ * For messages. */
+void log_reader_at(
+    const struct log_reader *r, uint64_t *segment, uint64_t *offset);
+
 struct log_stat {
 	uint64_t records, bytes, segments, syncs;
 	int64_t last_sync_ns; /* how long the last fdatasync took */

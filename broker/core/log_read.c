@@ -389,3 +389,10 @@ log_has(struct log_reader *r, uint64_t seq)
 	pthread_mutex_unlock(&l->mu);
 	return found && (!trimmed || log_read(r, seq, &rec) == ERR_OK);
 }
+
+void
+log_reader_at(const struct log_reader *r, uint64_t *segment, uint64_t *offset)
+{
+	*segment = r->seg;
+	*offset = r->f.at;
+}

@@ -17,7 +17,7 @@ static int
 say_failed(enum err e)
 {
 	fprintf(stderr, "vayla verify: %s\n", err_last());
-	return exit_status(e);
+	return e == ERR_EXISTS ? EXIT_TRYLATER : exit_status(e);
 }
 
 /* A damaged journal is found, not met: its status is that of a difference. */
@@ -25,20 +25,6 @@ static bool
 found(enum err e)
 {
 	return e == ERR_OK || e == ERR_CORRUPT;
-}
-
-/* A copy must reach as far as the backup said. */
-static enum err
-check_backup(const char *dir, struct buf *report)
-{
-	struct log *l;
-	enum err e = log_open_read(&l, dir);
-
-	if (e != ERR_OK)
-		return e;
-	e = backup_verify(dir, log_next(l), report);
-	log_close(l);
-	return e;
 }
 
 static int
@@ -53,7 +39,7 @@ verify_data(const char *dir)
 	e = log = log_verify(dir, &report, &records);
 	/* Without a whole journal there is nothing to compare with. */
 	if (log == ERR_OK)
-		e = log = check_backup(dir, &report);
+		e = log = refs_verify(dir, &report);
 	if (log == ERR_OK)
 		e = index = index_verify(dir, &report);
 	if (report.n > 0)
@@ -79,7 +65,8 @@ verify_verb(int argc, char **argv)
 	static const struct command command = {
 	    .usage = "vayla verify [DATA]",
 	    .help = "Check every frame and record of the journal in the folder "
-		    "DATA (default ./var), SQLite's own check of index.db, and "
+		    "DATA (default ./var), what records name (causes, "
+		    "rulesets, keys), SQLite's own check of index.db, and "
 		    "index.db against the journal. Stop the broker first. "
 		    "Exit status 0: whole; 1: damaged or different.",
 	    .opts = opts,
