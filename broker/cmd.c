@@ -172,8 +172,8 @@ cmd_act(struct cmd *c, const struct action *act)
 	enum err e;
 
 	a = (struct acted){.e = ERR_TIMEOUT};
-	buf_init(&body, 64 * 1024);
-	buf_init(&blob, 64 * 1024);
+	buf_init(&body, FRAME_MAX_ONE);
+	buf_init(&blob, FRAME_MAX_ONE);
 	action_write(&body, act);
 	record_write(&blob, REC_ACTION, buf_all(&body));
 	e = buf_check(&blob);

@@ -14,7 +14,7 @@ int order_verb(int argc, char **argv);	 /* show REF */
 int event_verb(int argc, char **argv);	 /* get SEQ */
 int status_verb(int argc, char **argv);	 /* what runs, what waits */
 int tail_verb(int argc, char **argv);	 /* the last events, -f */
-int inbox_verb(int argc, char **argv);	 /* list, show, answer, retry, skip */
+int inbox_verb(int argc, char **argv);	 /* what needs a person */
 int replay_verb(int argc, char **argv);	 /* plan|run SYSTEM/MAPPING */
 int console_verb(int argc, char **argv); /* print a sign-in link */
 int system_verb(int argc, char **argv);	 /* list, live, pause, resume */

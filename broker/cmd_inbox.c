@@ -1,18 +1,11 @@
 /*
- * cmd_inbox - `vayla inbox`: what needs a person. List and show look; answer,
- * retry and skip are ACTION records with the name of who did it.
+ * cmd_inbox - `vayla inbox`: what needs a person. List and show look; the
+ * others are ACTION records with the name of who did it.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/cmd.h"
-
-struct inbox {
-	struct cmd c;
-	const char *reason;
-	bool all;
-};
+#include "broker/cmd_inbox.h"
 
 static bool
 needs_a_person(struct slice item)
@@ -23,8 +16,8 @@ needs_a_person(struct slice item)
 	       strcmp(state, "asks") == 0;
 }
 
-static void
-print_item(struct slice i)
+void
+inbox_print(struct slice i)
 {
 	printf("%8s  %-7s %-34s %s\n", cmd_text(i, "seq"), cmd_text(i, "state"),
 	    cmd_text(i, "sub"), cmd_text(i, "subject"));
@@ -54,7 +47,7 @@ list(struct inbox *in, char **words)
 		items = buf_all(&in->c.reply);
 	for (it = cmd_list(items); cmd_next(&it, &item);)
 		if (in->all || needs_a_person(item)) {
-			print_item(item);
+			inbox_print(item);
 			shown++;
 		}
 	if (shown == 0)
@@ -66,21 +59,16 @@ list(struct inbox *in, char **words)
 static enum err
 act_on(struct inbox *in, const char *act, char **words)
 {
-	struct action a = {
-	    .act = slice_str(act), .by = slice_str(cmd_who(&in->c))};
-	char *end;
+	struct action a;
+	enum err e;
 
-	if (words[0] == NULL || words[1] == NULL)
-		return err_note(ERR_USAGE,
-		    "vayla inbox %s SUB SEQ, as `vayla inbox list` shows them",
-		    act);
-	errno = 0;
-	a.sub = slice_str(words[0]);
-	a.seq = strtoull(words[1], &end, 10);
+	action_init(&a);
+	e = inbox_words(words, act, &a);
+	if (e != ERR_OK)
+		return e;
+	a.act = slice_str(act);
+	a.by = slice_str(cmd_who(&in->c));
 	a.reason = slice_str(in->reason);
-	if (*end != '\0' || a.seq == 0 || errno != 0)
-		return err_note(
-		    ERR_USAGE, "%s is no sequence number", words[1]);
 	return cmd_act(&in->c, &a);
 }
 
@@ -162,8 +150,9 @@ inbox_verb(int argc, char **argv)
 	static const struct {
 		const char *name;
 		enum err (*run)(struct inbox *, char **);
-	} verbs[] = {{"list", list}, {"answer", answer}, {"retry", retry},
-	    {"skip", skip}};
+	} verbs[] = {{"list", list}, {"show", inbox_show}, {"answer", answer},
+	    {"retry", retry}, {"edit", inbox_edit}, {"skip", skip},
+	    {"snooze", inbox_snooze}};
 	struct inbox in = {0};
 	const struct opt opts[] = {CMD_OPTS(&in.c),
 	    {.name = "reason",
@@ -173,14 +162,31 @@ inbox_verb(int argc, char **argv)
 		.text = &in.reason},
 	    {.name = "all",
 		.type = OPT_FLAG,
-		.help = "also what goes on by itself",
+		.help = "list: also what goes on by itself or is put off",
 		.flag = &in.all},
+	    {.name = "data",
+		.type = OPT_FLAG,
+		.help = "show: the data alone, as JSON to be corrected; with "
+			"personal data",
+		.flag = &in.data},
+	    {.name = "for",
+		.type = OPT_TEXT,
+		.arg = "TIME",
+		.help = "snooze: 90m, 4h, 2d (default 1d)",
+		.text = &in.for_},
+	    {.name = "unmask",
+		.type = OPT_FLAG,
+		.help = "show: with personal data",
+		.flag = &in.c.unmask},
 	    {0}};
 	const struct command cmd = {
-	    "vayla inbox list | answer SUB TABLE KEY ROW | retry SUB SEQ | "
-	    "skip SUB SEQ --reason TEXT",
+	    "vayla inbox list | show SUB SEQ | answer SUB TABLE KEY ROW | "
+	    "retry SUB SEQ | edit SUB SEQ FILE --reason TEXT | "
+	    "skip SUB SEQ --reason TEXT | snooze SUB SEQ --for TIME",
 	    "What needs a person: errors that are parked and questions. An "
-	    "answer frees everything that asked the same.",
+	    "answer frees everything that asked the same; an edit replaces "
+	    "the data of one event, keeps the original, and goes on from "
+	    "there.",
 	    opts, 1, 5};
 	char *words[5] = {0};
 	bool done = false;
@@ -202,5 +208,7 @@ inbox_verb(int argc, char **argv)
 		return e == ERR_OK ? EXIT_OK : cmd_fail(e);
 	}
 	return cmd_fail(err_note(ERR_USAGE,
-	    "vayla inbox has list, answer, retry and skip, not %s", argv[1]));
+	    "vayla inbox has list, show, answer, retry, edit, skip and snooze, "
+	    "not %s",
+	    argv[1]));
 }

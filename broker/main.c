@@ -28,7 +28,7 @@ static const struct {
     {"event", event_verb, "one record of the journal: get SEQ"},
     {"status", status_verb, "what runs, what waits"},
     {"tail", tail_verb, "the last events, and those that come (-f)"},
-    {"inbox", inbox_verb, "what needs a person: list, answer, retry, skip"},
+    {"inbox", inbox_verb, "what needs a person: list, answer, retry, edit"},
     {"replay", replay_verb, "map again what was mapped: plan, run"},
     {"backup", backup_verb, "copy the journal while all runs"},
     {"verify", verify_verb, "are journal and index whole? (broker stopped)"},

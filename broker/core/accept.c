@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 
+#include "broker/base/clock.h"
 #include "broker/core/daemon.h"
 
 #define EFFECT_MAX (16 * 1024)
@@ -32,6 +33,7 @@ only_ours(const struct event *e)
 	const char *key = e->sequence != 0	  ? "sequence"
 			  : e->recordedtime != 0  ? "recordedtime"
 			  : e->revision != 0	  ? "revision"
+			  : e->revisedby.n > 0	  ? "revisedby"
 			  : e->withdrawn	  ? "withdrawn"
 			  : e->echo		  ? "echo"
 			  : e->causationid != 0	  ? "causationid"
@@ -302,11 +304,29 @@ held(struct daemon *d, const struct action *a, struct fact **f, struct hold **l)
 	return ERR_OK;
 }
 
+/* Of acts on one open item. */
+static enum err
+check_on_item(const struct action *a)
+{
+	if (a->sub.n == 0 || a->seq == 0)
+		return err_note(
+		    ERR_MISSING, "action: `sub` and `seq` are needed");
+	if (slice_is(a->act, "snooze") && a->until <= clock_now())
+		return err_note(ERR_RANGE,
+		    "action: `until` must be a time that is to come");
+	if (!slice_is(a->act, "edit"))
+		return ERR_OK;
+	if (a->reason.n == 0 || a->data.n == 0)
+		return err_note(ERR_MISSING,
+		    "action: an edit needs its `reason` and the `data`");
+	return no_marks(a->data);
+}
+
 static enum err
 check_action(struct daemon *d, const struct pub *s, struct slice body)
 {
-	static const char *const acts[] = {
-	    "retry", "skip", "replay", "answer", "live", "pause", "resume"};
+	static const char *const acts[] = {"retry", "skip", "replay", "edit",
+	    "snooze", "answer", "live", "pause", "resume"};
 	const struct sub *sub;
 	struct action a;
 	size_t i;
@@ -324,18 +344,19 @@ check_action(struct daemon *d, const struct pub *s, struct slice body)
 		    "action: `by` is %s, whose key this is", s->who->name);
 	if (!access_may(s->who, MAY_ACT, a.act))
 		return no_right(s, MAY_ACT, a.act);
-	for (i = 0; i < 7; i++)
+	for (i = 0; i < 9; i++)
 		if (slice_is(a.act, acts[i]))
 			break;
-	if (i == 7)
+	if (i == 9)
 		return err_note(ERR_RANGE,
-		    "action: `act` is retry, skip, replay, answer, live, "
-		    "pause or resume");
-	if (i < 3)
-		return a.sub.n > 0 && a.seq > 0
-			   ? ERR_OK
-			   : err_note(ERR_MISSING,
-				 "action: `sub` and `seq` are needed");
+		    "action: `act` is retry, skip, replay, edit, snooze, "
+		    "answer, live, pause or resume");
+	/* Elsewhere it would stand in the journal as it is. */
+	if (a.data.n > 0 && !slice_is(a.act, "edit"))
+		return err_note(
+		    ERR_DENIED, "action: `data` is for an edit alone");
+	if (i < 5)
+		return check_on_item(&a);
 	sub = delivery_sub(&d->delivery, a.system);
 	if (sub == NULL)
 		return err_note(ERR_NOTFOUND, "there is no system %.*s",
@@ -415,6 +436,41 @@ apply_skip(struct daemon *d, const struct action *a)
 		hold_queue(&d->holds, l);
 	}
 	return ERR_OK;
+}
+
+enum err
+accept_skip(struct daemon *d, const struct action *a)
+{
+	return is_map(a->sub) ? apply_skip(d, a)
+			      : delivery_skip(&d->delivery, a);
+}
+
+/* Nobody need look at it for a while; nothing else changes. */
+static enum err
+apply_snooze(struct daemon *d, const struct action *a)
+{
+	const struct sub *sub = delivery_sub(&d->delivery, a->sub);
+	struct open_item *items;
+	struct fact *f;
+	size_t n = 0;
+	enum err e;
+
+	if (sub == NULL && !is_map(a->sub))
+		return err_note(ERR_NOTFOUND, "there is no subscription %.*s",
+		    SLICE_ARG(a->sub));
+	e = batch_get(&d->batch, a->seq, &f);
+	if (e == ERR_OK)
+		e = index_open_at(d->core.index, a->sub, f->subject, 256,
+		    &d->batch.arena, &items, &n);
+	for (size_t i = 0; e == ERR_OK && i < n; i++)
+		if (items[i].seq == a->seq) {
+			batch_action(&d->batch, a);
+			return ERR_OK;
+		}
+	return e != ERR_OK
+		   ? e
+		   : err_note(ERR_STATE, "event %llu is not open at %.*s",
+			 (unsigned long long)a->seq, SLICE_ARG(a->sub));
 }
 
 static enum err
@@ -515,8 +571,11 @@ apply_action(struct daemon *d, struct slice body)
 		return is_map(a.sub) ? apply_retry(d, &a)
 				     : delivery_retry(&d->delivery, &a);
 	if (slice_is(a.act, "skip"))
-		return is_map(a.sub) ? apply_skip(d, &a)
-				     : delivery_skip(&d->delivery, &a);
+		return accept_skip(d, &a);
+	if (slice_is(a.act, "edit"))
+		return edit_apply(d, &a);
+	if (slice_is(a.act, "snooze"))
+		return apply_snooze(d, &a);
 	batch_action(&d->batch, &a);
 	return ERR_OK;
 }

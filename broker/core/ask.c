@@ -231,13 +231,30 @@ struct open_page {
 	bool people; /* only what needs a person */
 };
 
+/* Asked or parked, and not put off. */
+static bool
+needs_person(struct daemon *d, struct slice item)
+{
+	struct slice state, sub, subject;
+	int64_t seq;
+
+	if (mp_get_str(item, "state", &state) && !slice_is(state, "ask") &&
+	    !slice_is(state, "parked"))
+		return false;
+	return !mp_get_str(item, "sub", &sub) ||
+	       !mp_get_str(item, "subject", &subject) ||
+	       !mp_get_int(item, "seq", &seq) ||
+	       !query_snoozed(
+		   &d->query, sub, subject, (uint64_t)seq, clock_now());
+}
+
 /* One list of query_open's into `out`; *last is the last item looked at, *more
  * whether there may be others behind it. */
 static enum err
 open_some(struct daemon *d, const struct open_page *p, uint64_t after,
     struct buf *out, uint32_t *n, uint64_t *last, bool *more)
 {
-	struct slice item, state;
+	struct slice item;
 	struct buf list;
 	struct mp_in in;
 	struct mp head;
@@ -256,8 +273,7 @@ open_some(struct daemon *d, const struct open_page *p, uint64_t after,
 			break;
 		if (mp_get_int(item, "seq", &seq))
 			*last = (uint64_t)seq;
-		if (p->people && mp_get_str(item, "state", &state) &&
-		    !slice_is(state, "ask") && !slice_is(state, "parked"))
+		if (p->people && !needs_person(d, item))
 			continue;
 		buf_slice(out, item);
 		(*n)++;

@@ -401,7 +401,8 @@ batch_event(struct batch *b, struct event *e, uint64_t prev, struct fact **out)
 	err = batch_slot(b, e->subject, &slot);
 	if (err != ERR_OK)
 		return err;
-	if (e->person.n > 0) {
+	/* Of a corrected one it was made before. */
+	if (e->person.n > 0 && e->revisedby.n == 0) {
 		keys_person(b->core->keys, e->person, person);
 		e->person = slice_of(person, sizeof(person));
 	}

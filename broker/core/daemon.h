@@ -85,6 +85,10 @@ enum err accept_check(struct daemon *d, const struct pub *p) MUST_CHECK;
 enum err accept_apply(struct daemon *d, const struct pub *p) MUST_CHECK;
 /* The route of "map:SYSTEM/NAME" or "SYSTEM/NAME", NULL. */
 const struct route *accept_route(struct daemon *d, struct slice sub);
+/* An open item is passed over. */
+enum err accept_skip(struct daemon *d, const struct action *a) MUST_CHECK;
+/* edit.c */
+enum err edit_apply(struct daemon *d, const struct action *a) MUST_CHECK;
 /* Does it hold a settlement or an action? */
 bool accept_is_vital(const struct pub *p);
 

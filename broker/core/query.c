@@ -77,6 +77,7 @@ put_event(struct buf *out, const struct log_record *rec, const struct event *e,
 	put_key_uint(out, "revision", e->revision, &n);
 	put_key_uint(out, "cause", e->causationid, &n);
 	put_key_uint(out, "root", e->correlationid, &n);
+	put_key_str(out, "revisedby", e->revisedby, &n);
 	put_key_str(out, "map", e->map, &n);
 	put_key_str(out, "target", e->target, &n);
 	put_key_bin_hex(out, "ruleset", e->ruleset, &n);
@@ -165,6 +166,7 @@ put_action(
 	put_key_str(out, "reason", a->reason, &n);
 	put_key_str(out, "sub", a->sub, &n);
 	put_key_uint(out, "of", a->seq, &n);
+	put_key_time(out, "until", a->until, &n);
 	put_key_str(out, "system", a->system, &n);
 	put_key_str(out, "map", a->map, &n);
 	put_key_str(out, "table", a->table, &n);
@@ -436,6 +438,30 @@ by_seq(const void *a, const void *b)
 	const uint64_t *x = a, *y = b;
 
 	return *x < *y ? -1 : *x > *y;
+}
+
+#define SNOOZE_RECORDS 64 /* looked at for one item, from its end */
+
+bool
+query_snoozed(struct query *q, struct slice sub, struct slice subject,
+    uint64_t seq, int64_t now)
+{
+	uint64_t seqs[1024];
+	struct log_record rec;
+	struct action a;
+	size_t n = 0, first;
+
+	if (index_view_timeline(q->view, subject, seqs,
+		sizeof(seqs) / sizeof(*seqs), &n) != ERR_OK)
+		return false;
+	first = n > SNOOZE_RECORDS ? n - SNOOZE_RECORDS : 0;
+	for (size_t i = n; i-- > first && seqs[i] > seq;)
+		if (log_read(q->reader, seqs[i], &rec) == ERR_OK &&
+		    rec.kind == REC_ACTION &&
+		    action_read(rec.body, &a) == ERR_OK && a.seq == seq &&
+		    slice_is(a.act, "snooze") && slice_eq(a.sub, sub))
+			return a.until > now;
+	return false;
 }
 
 /* Add a subject's records; *n says how many there were. */

@@ -52,6 +52,10 @@ enum err query_record(
 enum err query_open(struct query *q, struct slice sub, uint64_t after,
     size_t max, struct buf *out) MUST_CHECK;
 
+/* Did a person put this item off until a time that is to come? */
+bool query_snoozed(struct query *q, struct slice sub, struct slice subject,
+    uint64_t seq, int64_t now);
+
 /* The last n events, newest first, without data. */
 enum err query_recent(struct query *q, size_t n, struct buf *out) MUST_CHECK;
 

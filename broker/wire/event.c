@@ -20,6 +20,7 @@ static const struct field rows[] = {
     E(sequence, "sequence", FIELD_U64, 0),
     E(recordedtime, "recordedtime", FIELD_TIME, 0),
     E(revision, "revision", FIELD_U32, 0),
+    E(revisedby, "revisedby", FIELD_TEXT, EVENT_TEXT),
     E(withdrawn, "withdrawn", FIELD_BOOL, 0), E(echo, "echo", FIELD_BOOL, 0),
     E(causationid, "causationid", FIELD_U64, 0),
     E(correlationid, "correlationid", FIELD_U64, 0),
@@ -168,6 +169,7 @@ event_init(struct event *e)
 	e->id = e->source = e->type = e->subject = e->data = SLICE_EMPTY;
 	e->person = e->traceparent = e->map = e->ruleset = SLICE_EMPTY;
 	e->digest = e->sealed = e->target = e->again = SLICE_EMPTY;
+	e->revisedby = SLICE_EMPTY;
 }
 
 enum err

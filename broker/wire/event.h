@@ -33,7 +33,8 @@ struct event {
 	/* what the broker adds */
 	uint64_t sequence;
 	int64_t recordedtime;
-	uint32_t revision; /* from 1 */
+	uint32_t revision;	/* from 1 */
+	struct slice revisedby; /* who corrected it: not its source */
 	bool withdrawn, echo;
 	uint64_t causationid;	/* seq of the event this was mapped from */
 	uint64_t correlationid; /* seq of the native event at the root */

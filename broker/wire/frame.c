@@ -218,6 +218,8 @@ static const struct field action_rows[] = {
     A(row, FIELD_VALUE, 0),
     A(hash, FIELD_BIN, 32),
     A(since, FIELD_TEXT, EVENT_TEXT),
+    A(until, FIELD_TIME, 0),
+    A(data, FIELD_VALUE, 0),
 };
 #undef A
 
@@ -233,7 +235,7 @@ action_init(struct action *a)
 	memset(a, 0, sizeof(*a));
 	a->act = a->by = a->reason = a->sub = SLICE_EMPTY;
 	a->system = a->map = a->table = a->key = a->row = SLICE_EMPTY;
-	a->hash = a->since = SLICE_EMPTY;
+	a->hash = a->since = a->data = SLICE_EMPTY;
 }
 
 enum err

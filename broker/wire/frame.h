@@ -93,8 +93,8 @@ void settle_write(struct buf *out, const struct settle *s);
 
 /* A person's act, or a ruleset taken into use. */
 struct action {
-	struct slice act; /* "ruleset" "retry" "skip" "answer" "pause" "resume"
-			     "live" */
+	struct slice act; /* "ruleset" "retry" "skip" "edit" "snooze" "answer"
+			     "pause" "resume" "live" "replay" */
 	struct slice by;  /* who */
 	struct slice reason;
 	struct slice sub; /* retry, skip: which subscription */
@@ -102,6 +102,8 @@ struct action {
 	struct slice system, map, table, key, row; /* answer; pause, live */
 	struct slice hash;			   /* ruleset: bin 32 */
 	struct slice since;			   /* live */
+	struct slice data; /* edit: one value; never stored in the action */
+	int64_t until;	   /* snooze */
 };
 /* As settle_read; ERR_MISSING without act. */
 enum err action_read(struct slice mp, struct action *out) MUST_CHECK;
