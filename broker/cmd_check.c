@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "broker/cmd.h"
+#include "broker/cmd_map.h"
 #include "connectors/sdk/door.h"
 #include "connectors/sdk/sdk.h"
 #include "mappings/engine/ruleset.h"
@@ -104,8 +104,10 @@ check(const char *path)
 	else if (f.count > 0)
 		fprintf(stderr, "%s: %zu fault%s\n", path, f.count,
 		    f.count == 1 ? "" : "s");
-	else
+	else {
 		fine(path, r);
+		proposal_say(c, "");
+	}
 	ruleset_free(r);
 	config_free(c);
 	faults_fini(&f);

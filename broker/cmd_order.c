@@ -62,6 +62,12 @@ print_event(struct slice r, bool whole)
 	    strcmp(rev, "1") > 0 ? " revision " : "",
 	    strcmp(rev, "1") > 0 ? rev : "",
 	    cmd_text(r, "withdrawn")[0] != '\0' ? " withdrawn" : "");
+	/* "books/ledger.payment-captured/1": whose, which, in what version */
+	if (cmd_text(r, "map")[0] != '\0')
+		printf("                            by %s, ruleset %s, from "
+		       "event %s\n",
+		    cmd_text(r, "map"), cmd_text(r, "ruleset"),
+		    cmd_text(r, "cause"));
 	if (!mp_get(r, "data", &data))
 		return;
 	if (!whole) {

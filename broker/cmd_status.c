@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/cmd.h"
+#include "broker/cmd_map.h"
 
 static void
 print_system(struct slice s)
@@ -111,6 +111,8 @@ status_verb(int argc, char **argv)
 				printf("  %10s  %s\n", cmd_text(v, rows[i][0]),
 				    rows[i][1]);
 		print_journal(all);
+		puts("Rules");
+		proposal_say(c.config, "  ");
 		puts("Systems");
 		if (mp_get(all, "systems", &v))
 			for (it = cmd_list(v); cmd_next(&it, &item);)

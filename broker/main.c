@@ -7,12 +7,27 @@
 #include "broker/base/opt.h"
 #include "broker/base/yaml.h"
 #include "broker/cmd.h"
+#include "broker/cmd_map.h"
 #include "broker/console/console.h"
 #include "broker/core/broker.h"
 #include "broker/core/verbs.h"
 #include "connectors/sdk/verbs.h"
 #include "connectors/sim/verbs.h"
 #include "mappings/engine/verbs.h"
+
+static int
+map_verbs(int argc, char **argv)
+{
+	static const struct map_verb more[] = {
+	    {"shadow", map_shadow, "what a new version would have done"},
+	    {"deploy", map_deploy, "take mappings into use"},
+	    {"rollback", map_rollback, "go back to those of before"},
+	    {"versions", map_versions, "what was in use, since when, by whom"},
+	    {NULL, NULL, NULL},
+	};
+
+	return map_verb(argc, argv, more);
+}
 
 static const struct {
 	const char *name;
@@ -22,7 +37,7 @@ static const struct {
     {"run", run_verb, "the broker and all connectors, supervised"},
     {"connector", connector_verb, "one connector: NAME"},
     {"check", check_verb, "everything wrong with vayla.yaml and its packs"},
-    {"map", map_verb, "check, test or run mappings"},
+    {"map", map_verbs, "check, test, try out and deploy mappings"},
     {"broker", broker_verb, "the journal, the mappings and the bus"},
     {"order", order_verb, "what happened to an order: show REF"},
     {"event", event_verb, "one record of the journal: get SEQ"},

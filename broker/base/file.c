@@ -135,6 +135,20 @@ parent(const char *path, char out[PATH_MAX])
 }
 
 enum err
+dir_temp(const char *name, char *out, size_t n)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (tmp == NULL || tmp[0] == '\0')
+		tmp = "/tmp";
+	if ((size_t)snprintf(out, n, "%s/vayla-%s-XXXXXX", tmp, name) >= n)
+		return err_note(ERR_RANGE, "the path of %s is too long", tmp);
+	if (mkdtemp(out) == NULL)
+		return err_errno(ERR_IO, "cannot make a folder in %s", tmp);
+	return ERR_OK;
+}
+
+enum err
 dir_sync(const char *path)
 {
 	enum err e = ERR_OK;

@@ -16,6 +16,8 @@ enum err file_write(
 
 /* Make a folder and its parents (mode 0750 for new ones); fine if there. */
 enum err dir_make(const char *path) MUST_CHECK;
+/* A new folder of our own (mode 0700) in $TMPDIR or /tmp; its path in out. */
+enum err dir_temp(const char *name, char *out, size_t n) MUST_CHECK;
 enum err dir_sync(const char *path) MUST_CHECK;
 
 /* pwrite/write all of it, going on after short writes and EINTR. */

@@ -326,7 +326,8 @@ static enum err
 check_action(struct daemon *d, const struct pub *s, struct slice body)
 {
 	static const char *const acts[] = {"retry", "skip", "replay", "edit",
-	    "snooze", "answer", "live", "pause", "resume"};
+	    "snooze", "deploy", "rollback", "answer", "live", "pause",
+	    "resume"};
 	const struct sub *sub;
 	struct action a;
 	size_t i;
@@ -344,19 +345,24 @@ check_action(struct daemon *d, const struct pub *s, struct slice body)
 		    "action: `by` is %s, whose key this is", s->who->name);
 	if (!access_may(s->who, MAY_ACT, a.act))
 		return no_right(s, MAY_ACT, a.act);
-	for (i = 0; i < 9; i++)
+	for (i = 0; i < 11; i++)
 		if (slice_is(a.act, acts[i]))
 			break;
-	if (i == 9)
+	if (i == 11)
 		return err_note(ERR_RANGE,
 		    "action: `act` is retry, skip, replay, edit, snooze, "
-		    "answer, live, pause or resume");
+		    "deploy, rollback, answer, live, pause or resume");
 	/* Elsewhere it would stand in the journal as it is. */
 	if (a.data.n > 0 && !slice_is(a.act, "edit"))
 		return err_note(
 		    ERR_DENIED, "action: `data` is for an edit alone");
 	if (i < 5)
 		return check_on_item(&a);
+	if (i < 7)
+		return (i == 5 ? a.row.n > 0 : a.hash.n == 32)
+			   ? ERR_OK
+			   : err_note(ERR_MISSING,
+				 "action: deploy needs `row`, rollback `hash`");
 	sub = delivery_sub(&d->delivery, a.system);
 	if (sub == NULL)
 		return err_note(ERR_NOTFOUND, "there is no system %.*s",
@@ -567,6 +573,8 @@ apply_action(struct daemon *d, struct slice body)
 		return apply_answer(d, &a);
 	if (slice_is(a.act, "replay"))
 		return apply_replay(d, &a);
+	if (slice_is(a.act, "deploy") || slice_is(a.act, "rollback"))
+		return rules_deploy(&d->rules, &d->batch, &a);
 	if (slice_is(a.act, "retry"))
 		return is_map(a.sub) ? apply_retry(d, &a)
 				     : delivery_retry(&d->delivery, &a);

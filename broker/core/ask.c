@@ -13,6 +13,7 @@
 #define RECENT_MAX 200
 #define PLAN_RECORDS 20000 /* looked at for one answer */
 #define PLAN_INPUTS 500
+#define VERSIONS_MAX 1000
 
 static void
 put_uint(struct buf *b, const char *key, uint64_t v)
@@ -199,12 +200,110 @@ put_sessions(const struct daemon *d, struct buf *b)
 	}
 }
 
+static void
+put_hex(struct buf *b, const char *key, const uint8_t hash[32])
+{
+	char hex[65];
+
+	for (int i = 0; i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+	put_text(b, key, slice_str(hex));
+}
+
+/* One record that took a ruleset into use; *prev: the one before it. */
+static enum err
+put_version(struct daemon *d, uint64_t seq, struct buf *b, uint64_t *prev)
+{
+	struct log_record rec;
+	struct action a;
+	enum err e = log_read(d->query.reader, seq, &rec);
+
+	*prev = 0;
+	if (e == ERR_OK && rec.kind == REC_ACTION)
+		e = action_read(rec.body, &a);
+	if (e != ERR_OK || rec.kind != REC_ACTION || !action_is_ruleset(&a))
+		return ERR_NOTFOUND;
+	mp_put_map(b, a.row.n > 0 ? 7 : 6);
+	put_uint(b, "seq", seq);
+	mp_put_cstr(b, "at");
+	mp_put_time(b, rec.recorded);
+	put_text(b, "act", a.act);
+	put_text(b, "by", a.by);
+	put_text(b, "reason", a.reason);
+	put_hex(b, "hash", a.hash.p);
+	if (a.row.n > 0) {
+		mp_put_cstr(b, "files");
+		buf_slice(b, a.row);
+	}
+	*prev = a.seq < seq ? a.seq : 0;
+	return ERR_OK;
+}
+
+/* {now: what is in force, deployed, packs, versions: newest first} */
+static enum err
+versions(struct daemon *d, struct slice query, struct buf *b)
+{
+	struct in_force now = {.seq = 0};
+	int64_t max = VERSIONS_MAX;
+	uint64_t seq, prev;
+	uint32_t n = 0;
+	size_t mark;
+	enum err e = ERR_OK;
+
+	(void)mp_get_int(query, "n", &max);
+	(void)!index_ruleset(d->core.index, &now); /* none: an empty list */
+	mp_put_map(b, 4);
+	put_hex(b, "now", ruleset_hash(d->core.rules));
+	mp_put_cstr(b, "deployed");
+	mp_put_bool(b, now.deployed);
+	put_text(b, "packs", slice_str(d->core.cfg->packs));
+	mp_put_cstr(b, "versions");
+	mark = mp_open(b);
+	for (seq = now.seq; seq != 0 && n < max && n < VERSIONS_MAX;
+	     seq = prev) {
+		e = put_version(d, seq, b, &prev);
+		if (e != ERR_OK)
+			break; /* its segment was dropped */
+		n++;
+	}
+	mp_close_array(b, mark, n);
+	return buf_check(b);
+}
+
+/* The record that says whose files are used. Answers since then changed rows
+ * alone. */
+static enum err
+versions_last(struct daemon *d, struct buf *b)
+{
+	struct in_force now;
+	uint64_t prev;
+
+	return index_ruleset(d->core.index, &now) == ERR_OK
+		   ? put_version(d, now.files_seq, b, &prev)
+		   : ERR_NOTFOUND;
+}
+
+/* Which ruleset, since when and by whom: a short "versions" of one. */
+static void
+put_rules(struct daemon *d, struct buf *b)
+{
+	struct buf one;
+
+	buf_init(&one, QUERY_MAX);
+	mp_put_cstr(b, "rules");
+	if (versions_last(d, &one) == ERR_OK)
+		buf_slice(b, buf_all(&one));
+	else
+		mp_put_nil(b);
+	buf_fini(&one);
+}
+
 enum err
 ask_status(struct daemon *d, struct buf *b)
 {
 	char hex[65];
 
-	mp_put_map(b, d->retain != NULL ? 10 : 9);
+	mp_put_map(b, d->retain != NULL ? 11 : 10);
 	put_uint(b, "epoch", d->core.epoch);
 	mp_put_cstr(b, "now");
 	mp_put_time(b, clock_now());
@@ -219,6 +318,7 @@ ask_status(struct daemon *d, struct buf *b)
 		snprintf(
 		    hex + 2 * i, 3, "%02x", ruleset_hash(d->core.rules)[i]);
 	put_text(b, "ruleset", slice_str(hex));
+	put_rules(d, b);
 	put_systems(d, b);
 	put_sessions(d, b);
 	return buf_check(b);
@@ -401,6 +501,8 @@ answer(struct daemon *d, struct slice query, struct buf *out)
 		return open_page(d, query, out);
 	if (slice_is(what, "plan"))
 		return plan_page(d, query, out);
+	if (slice_is(what, "versions"))
+		return versions(d, query, out);
 	if (slice_is(what, "find")) {
 		if (!mp_get_str(query, "word", &text))
 			return err_note(ERR_MISSING, "find: word is missing");
@@ -427,7 +529,7 @@ answer(struct daemon *d, struct slice query, struct buf *out)
 	}
 	return err_note(ERR_NOTFOUND,
 	    "there is no query %.*s: status, find, timeline, event, open, "
-	    "recent, plan",
+	    "recent, plan, versions",
 	    what.n < 40 ? (int)what.n : 40, (const char *)what.p);
 }
 

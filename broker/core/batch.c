@@ -472,6 +472,7 @@ batch_get(struct batch *b, uint64_t seq, struct fact **out)
 	e.recordedtime = rec.recorded;
 	e.sealed = SLICE_EMPTY;
 	f = fact_new(b, &e);
+	f->erased = erased;
 	sealer_reset(b->core->sealer);
 	table_add(&b->read, h, f);
 	*out = f;

@@ -22,8 +22,9 @@ struct fact {
 	uint64_t prev; /* this turn: the revision that it replaces, or 0 */
 	uint32_t revision;
 	bool withdrawn;
-	bool fresh; /* of this turn */
-	bool asks;  /* a request that a person must release first */
+	bool fresh;  /* of this turn */
+	bool asks;   /* a request that a person must release first */
+	bool erased; /* its personal data is gone */
 	uint8_t digest[32];
 	struct slice source, id, type, subject;
 	struct slice data; /* unsealed */

@@ -27,6 +27,7 @@ struct broker {
 	struct log_reader *ask_reader;
 	void *room; /* what its start() gave */
 	bool room_on;
+	bool files; /* --files */
 };
 
 static const struct broker_room *room;
@@ -145,13 +146,18 @@ open_rules(struct broker *b)
 	enum err e;
 
 	faults_init(&f);
-	e = rules_open(&b->d.rules, &b->d.core, &f);
+	e = rules_open(&b->d.rules, &b->d.core, b->files, &f);
 	if (f.text.n > 0)
 		fputs(buf_cstr(&f.text), stderr);
 	if (f.count > 0)
 		e = err_note(ERR_CONFIG,
-		    "nothing was started: %zu errors in %s and its packs",
-		    f.count, b->config->file);
+		    "nothing was started: %zu errors in %s and its packs%s",
+		    f.count, b->config->file,
+		    b->d.rules.dir[0] != '\0'
+			? "; these mappings were deployed, and the packs "
+			  "folder's were not read: `vayla broker --files` "
+			  "starts with those"
+			: "");
 	faults_fini(&f);
 	return e;
 }
@@ -313,11 +319,12 @@ broker_free(struct broker *b)
 }
 
 static enum err
-run(struct config *c)
+run(struct config *c, bool files)
 {
 	struct broker *b = broker_new(c);
 	enum err e;
 
+	b->files = files;
 	e = broker_open(b);
 	if (e == ERR_OK) {
 		say(SAY_INFO, "broker",
@@ -342,8 +349,15 @@ run(struct config *c)
 int
 broker_verb(int argc, char **argv)
 {
-	static const struct opt opts[] = {{.name = NULL}};
-	static const struct command cmd = {.usage = "vayla broker [vayla.yaml]",
+	bool files = false;
+	const struct opt opts[] = {{.name = "files",
+				       .type = OPT_FLAG,
+				       .help = "use the packs folder's "
+					       "mappings, even if others were "
+					       "deployed (as SIGHUP does)",
+				       .flag = &files},
+	    {.name = NULL}};
+	const struct command cmd = {.usage = "vayla broker [vayla.yaml]",
 	    .help = "The journal, the mappings and the bus, in the "
 		    "foreground. Connectors are processes of their own; "
 		    "`vayla run` starts all.",
@@ -372,6 +386,6 @@ broker_verb(int argc, char **argv)
 		fprintf(stderr, "vayla: %s\n", err_last());
 	faults_fini(&f);
 	if (e == ERR_OK)
-		e = run(c);
+		e = run(c, files);
 	return e == ERR_OK ? EXIT_OK : exit_status(e);
 }

@@ -30,8 +30,7 @@ seal_active(struct index *ix)
 
 	m->counts = ix->counts;
 	m->slot_max = ix->slot_max;
-	m->has_ruleset = ix->has_ruleset;
-	memcpy(m->ruleset, ix->ruleset, sizeof(m->ruleset));
+	m->rules = ix->rules;
 	if (ix->settings) {
 		/* The texts live as long as the program and are only replaced,
 		 * never changed; but a replaced one is freed: copy. */
@@ -270,9 +269,10 @@ replay_one(void *arg, const struct log_record *rec)
 	return index_apply(r->ix, rec);
 }
 
-/* Connections are open: load, start the thread, fold what is newer. */
+/* Connections are open: load, start the thread, fold what is newer. Without a
+ * thread what is newer stays in memory. */
 static enum err
-run_up(struct index *ix, uint64_t last)
+run_up(struct index *ix, uint64_t last, bool thread)
 {
 	struct replay r = {ix, last};
 	struct log_reader *reader;
@@ -285,9 +285,10 @@ run_up(struct index *ix, uint64_t last)
 	if (e != ERR_OK)
 		return e;
 	ix->db_items = true; /* until the first flush knows better */
-	if (pthread_create(&ix->thread, NULL, index_main, ix) != 0)
+	if (thread && pthread_create(&ix->thread, NULL, index_main, ix) != 0)
 		return err_note(ERR_NOMEM, "cannot start the index thread");
-	ix->runs = true;
+	ix->runs = thread;
+	ix->failing = !thread;
 	e = log_reader_new(&reader, ix->log);
 	if (e != ERR_OK)
 		return e;
@@ -350,7 +351,7 @@ index_rebuild(const char *path, struct log *l, uint64_t last)
 	if (e == ERR_OK)
 		e = idb_open(&ix->read, path, IDB_READ);
 	if (e == ERR_OK)
-		e = run_up(ix, last);
+		e = run_up(ix, last, true);
 	stop_thread(ix);
 	if (e == ERR_OK && (ix->sealed != NULL || ix->active->records > 0))
 		e = err_note(ERR_IO, "%s can not be written", path);
@@ -430,7 +431,7 @@ open_both(struct index *ix)
 
 	if (e == ERR_OK)
 		e = idb_open(&ix->read, ix->path, IDB_READ);
-	return e == ERR_OK ? run_up(ix, 0) : e;
+	return e == ERR_OK ? run_up(ix, 0, true) : e;
 }
 
 enum err
@@ -461,6 +462,56 @@ index_open(struct index **out, const char *dir, struct log *l)
 		/* One that opened and could not be read is made anew, once. */
 		if (e != ERR_CORRUPT || tries > 0)
 			return e;
+	}
+	*out = ix;
+	return ERR_OK;
+}
+
+/* Of this form and this journal; that it may know more of it than was there a
+ * moment ago does not matter. */
+static enum err
+same_journal(struct index *ix)
+{
+	uint8_t journal[16];
+	int64_t version;
+	enum err e = idb_get_int(&ix->read, "version", &version);
+
+	if (e == ERR_OK)
+		e = idb_get_blob(&ix->read, "journal", journal, 16);
+	if (e != ERR_OK)
+		return e;
+	if (version == INDEX_VERSION && memcmp(journal, ix->journal, 16) == 0)
+		return ERR_OK;
+	return err_note(ERR_STATE,
+	    "%s is of another version or journal; start the broker once, it "
+	    "makes it anew",
+	    ix->path);
+}
+
+enum err
+index_open_beside(struct index **out, const char *dir, struct log *l)
+{
+	char path[PATH_MAX];
+	struct index *ix;
+	enum err e;
+
+	if (snprintf(path, sizeof(path), "%s/index.db", dir) >= PATH_MAX)
+		return err_note(ERR_RANGE, "the path of %s is too long", dir);
+	if (access(path, F_OK) != 0)
+		return err_note(ERR_NOTFOUND,
+		    "%s is not there; start the broker once, it makes it",
+		    path);
+	e = index_make(&ix, path, l);
+	if (e != ERR_OK)
+		return e;
+	e = idb_open(&ix->read, path, IDB_READ);
+	if (e == ERR_OK)
+		e = same_journal(ix);
+	if (e == ERR_OK)
+		e = run_up(ix, 0, false);
+	if (e != ERR_OK) {
+		index_close(ix);
+		return e;
 	}
 	*out = ix;
 	return ERR_OK;

@@ -24,6 +24,11 @@ struct index;
  */
 enum err index_open(
     struct index **out, const char *dir, struct log *l) MUST_CHECK;
+/* The index of a journal that was opened beside a broker: read, never written;
+ * what index.db does not have yet stands in memory. ERR_NOTFOUND and ERR_STATE
+ * say what to do. */
+enum err index_open_beside(
+    struct index **out, const char *dir, struct log *l) MUST_CHECK;
 /* Writes what is pending, then closes. */
 void index_close(struct index *ix);
 
@@ -119,8 +124,17 @@ enum err index_system_state(struct index *ix, struct slice system,
     struct arena *a, struct slice *state, struct slice *since) MUST_CHECK;
 /* Answers as ruleset_load() wants them: msgpack array of arrays. */
 enum err index_answers(struct index *ix, struct buf *out) MUST_CHECK;
-/* Hash of the ruleset in force (32 bytes); ERR_NOTFOUND. */
-enum err index_ruleset(struct index *ix, uint8_t hash[32]) MUST_CHECK;
+/* The ruleset in force; ERR_NOTFOUND. Any thread. */
+struct in_force {
+	uint8_t hash[32];
+	uint64_t seq; /* the ACTION that took it into use */
+	/* The files of mappings and schemas are those of this ruleset, which a
+	 * person deployed or went back to; else those of the packs folder. */
+	bool deployed;
+	uint8_t files[32];
+	uint64_t files_seq; /* the ACTION that said so, or the first of all */
+};
+enum err index_ruleset(struct index *ix, struct in_force *out) MUST_CHECK;
 
 /* ---- views for people: another thread's own read-only connection ---- */
 struct index_view;

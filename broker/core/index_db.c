@@ -501,7 +501,14 @@ idb_load(struct index *ix)
 	}
 	if (idb_get_int(d, "slot_max", &v) == ERR_OK)
 		ix->slot_max = (uint32_t)v;
-	ix->has_ruleset = idb_get_blob(d, "ruleset", ix->ruleset, 32) == ERR_OK;
+	if (idb_get_blob(d, "ruleset", ix->rules.hash, 32) == ERR_OK &&
+	    idb_get_int(d, "ruleset_seq", &v) == ERR_OK)
+		ix->rules.seq = (uint64_t)v;
+	if (idb_get_int(d, "files_seq", &v) == ERR_OK)
+		ix->rules.files_seq = (uint64_t)v;
+	ix->rules.deployed =
+	    idb_get_int(d, "deployed", &v) == ERR_OK && v != 0 &&
+	    idb_get_blob(d, "deployed_files", ix->rules.files, 32) == ERR_OK;
 	e = load_bloom(ix);
 	if (e == ERR_OK)
 		e = load_settings(ix);

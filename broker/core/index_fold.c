@@ -481,6 +481,25 @@ act_on_item(struct index *ix, const struct action *a, uint8_t state)
 	return item_set(ix, &w, &it, state);
 }
 
+/* Another ruleset is in force. Whose files are used changes only when a person
+ * deployed or went back, or had the packs folder read anew: an answer, or a
+ * setting of vayla.yaml, leaves that as it was. */
+static void
+fold_ruleset(struct in_force *r, const struct action *a, uint64_t seq)
+{
+	memcpy(r->hash, a->hash.p, 32);
+	r->seq = seq;
+	if (r->files_seq == 0)
+		r->files_seq = seq;
+	if (slice_is(a->act, "ruleset"))
+		return;
+	r->files_seq = seq;
+	r->deployed = !slice_is(a->act, "reload");
+	memset(r->files, 0, 32);
+	if (r->deployed)
+		memcpy(r->files, a->hash.p, 32);
+}
+
 static enum err
 fold_action(struct index *ix, const struct log_record *rec)
 {
@@ -497,9 +516,8 @@ fold_action(struct index *ix, const struct log_record *rec)
 			   : act_on_item(ix, &a,
 				 slice_is(a.act, "skip") ? MT_GONE
 							 : OPEN_READY);
-	if (slice_is(a.act, "ruleset") && a.hash.n == 32) {
-		memcpy(ix->ruleset, a.hash.p, 32);
-		ix->has_ruleset = true;
+	if (action_is_ruleset(&a)) {
+		fold_ruleset(&ix->rules, &a, rec->seq);
 		return ERR_OK;
 	}
 	if (slice_is(a.act, "answer")) {

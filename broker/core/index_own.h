@@ -28,7 +28,7 @@
 #include "broker/core/index.h"
 #include "broker/core/memtable.h"
 
-#define INDEX_VERSION 2
+#define INDEX_VERSION 3
 /* Facts of one filter stand in so many parts, one behind the other in time: a
  * batch touches the pages of one. */
 #define FACT_PARTS 4
@@ -140,8 +140,7 @@ struct index {
 
 	struct index_counts counts;
 	uint32_t slot_max;
-	bool has_ruleset;
-	uint8_t ruleset[32];
+	struct in_force rules; /* seq 0: none yet */
 	struct system_state *systems;
 	size_t systems_n;
 	struct answer *answers;

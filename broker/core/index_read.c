@@ -600,15 +600,12 @@ index_answers(struct index *ix, struct buf *out)
 }
 
 enum err
-index_ruleset(struct index *ix, uint8_t hash[32])
+index_ruleset(struct index *ix, struct in_force *out)
 {
-	bool has;
-
 	pthread_mutex_lock(&ix->mu);
-	has = ix->has_ruleset;
-	if (has)
-		memcpy(hash, ix->ruleset, 32);
+	*out = ix->rules;
 	pthread_mutex_unlock(&ix->mu);
-	return has ? ERR_OK
+	return out->seq != 0
+		   ? ERR_OK
 		   : err_note(ERR_NOTFOUND, "no ruleset is in force yet");
 }

@@ -400,8 +400,18 @@ write_meta(struct index *ix, const struct memtable *m)
 	}
 	if (e == ERR_OK)
 		e = idb_put_int(d, "slot_max", m->slot_max);
-	if (e == ERR_OK && m->has_ruleset)
-		e = idb_put_blob(d, "ruleset", slice_of(m->ruleset, 32));
+	if (e != ERR_OK || m->rules.seq == 0)
+		return e;
+	e = idb_put_blob(d, "ruleset", slice_of(m->rules.hash, 32));
+	if (e == ERR_OK)
+		e = idb_put_int(d, "ruleset_seq", (int64_t)m->rules.seq);
+	if (e == ERR_OK)
+		e = idb_put_int(d, "files_seq", (int64_t)m->rules.files_seq);
+	if (e == ERR_OK)
+		e = idb_put_int(d, "deployed", m->rules.deployed);
+	if (e == ERR_OK)
+		e = idb_put_blob(
+		    d, "deployed_files", slice_of(m->rules.files, 32));
 	return e;
 }
 

@@ -133,13 +133,13 @@ check_head(const struct keys *k)
 }
 
 static enum err
-start(struct keys *k)
+start(struct keys *k, int mode)
 {
 	uint8_t own[SLOT];
 	struct stat st;
 	enum err e;
 
-	k->fd = open(k->path, O_RDWR | O_CLOEXEC);
+	k->fd = open(k->path, mode | O_CLOEXEC);
 	if (k->fd < 0)
 		return err_errno(ERR_DENIED, "cannot open %s", k->path);
 	e = check_head(k);
@@ -159,8 +159,8 @@ start(struct keys *k)
 	return e;
 }
 
-enum err
-keys_open(struct keys **out, const char *path)
+static enum err
+open_with(struct keys **out, const char *path, bool read_only)
 {
 	struct keys *k;
 	enum err e = ERR_OK;
@@ -172,16 +172,28 @@ keys_open(struct keys **out, const char *path)
 		return err_note(ERR_NOMEM, "no memory for keys");
 	memcpy(k->path, path, strlen(path) + 1);
 	k->fd = -1;
-	if (access(path, F_OK) != 0 && errno == ENOENT)
+	if (!read_only && access(path, F_OK) != 0 && errno == ENOENT)
 		e = make(path);
 	if (e == ERR_OK)
-		e = start(k);
+		e = start(k, read_only ? O_RDONLY : O_RDWR);
 	if (e != ERR_OK) {
 		keys_close(k);
 		return e;
 	}
 	*out = k;
 	return ERR_OK;
+}
+
+enum err
+keys_open(struct keys **out, const char *path)
+{
+	return open_with(out, path, false);
+}
+
+enum err
+keys_open_read(struct keys **out, const char *path)
+{
+	return open_with(out, path, true);
 }
 
 void

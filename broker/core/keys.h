@@ -16,6 +16,8 @@ struct keys;
 /* Made, with slot 0, when there is none (mode 0600). ERR_CORRUPT, ERR_VERSION.
  */
 enum err keys_open(struct keys **out, const char *path) MUST_CHECK;
+/* To look only: none is made, and none may be taken or erased. */
+enum err keys_open_read(struct keys **out, const char *path) MUST_CHECK;
 void keys_close(struct keys *k);
 
 /* A free slot that is on disk. Before the first: keys_used() with the highest

@@ -372,7 +372,8 @@ start(struct log *l)
 }
 
 static enum err
-open_with(struct log **out, const char *dir, uint64_t seg_bytes, bool read_only)
+open_with(struct log **out, const char *dir, uint64_t seg_bytes, bool read_only,
+    bool beside)
 {
 	struct log *l;
 	enum err e;
@@ -384,11 +385,12 @@ open_with(struct log **out, const char *dir, uint64_t seg_bytes, bool read_only)
 	l->fd = l->lock_fd = -1;
 	l->seg_bytes = seg_bytes;
 	l->read_only = read_only;
+	l->beside = beside;
 	pthread_mutex_init(&l->mu, NULL);
 	pthread_mutex_init(&l->spare_mu, NULL);
 	pthread_cond_init(&l->spare_cond, NULL);
 	e = join(dir, "log", l->dir);
-	if (e == ERR_OK)
+	if (e == ERR_OK && !beside)
 		e = log_lock(dir, !read_only, &l->lock_fd);
 	if (e == ERR_OK)
 		e = start(l);
@@ -408,7 +410,7 @@ log_open_sized(
 		return err_note(ERR_STATE,
 		    "segments on one disk do not survive the loss of the "
 		    "machine");
-	return open_with(out, dir, seg_bytes, false);
+	return open_with(out, dir, seg_bytes, false, false);
 }
 
 enum err
@@ -420,7 +422,13 @@ log_open(struct log **out, const char *dir, enum survives need)
 enum err
 log_open_read(struct log **out, const char *dir)
 {
-	return open_with(out, dir, SEG_BYTES, true);
+	return open_with(out, dir, SEG_BYTES, true, false);
+}
+
+enum err
+log_open_beside(struct log **out, const char *dir)
+{
+	return open_with(out, dir, SEG_BYTES, true, true);
 }
 
 const uint8_t *

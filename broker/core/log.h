@@ -43,6 +43,9 @@ enum err log_open(
 void log_close(struct log *l); /* NULL is a no-op */
 /* For tools: the same, but nothing is changed and nothing can be appended. */
 enum err log_open_read(struct log **out, const char *dir) MUST_CHECK;
+/* The same beside a broker that may be running: without the lock, and its end
+ * is where it ends now. */
+enum err log_open_beside(struct log **out, const char *dir) MUST_CHECK;
 const uint8_t *log_id(const struct log *l); /* 16 random bytes, for life */
 
 /*

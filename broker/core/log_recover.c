@@ -113,6 +113,8 @@ mend(struct tail *t)
 	uint64_t end;
 	enum err e;
 
+	if (t->l->beside)
+		return ERR_OK; /* somebody may be writing there */
 	e = last_byte(t, &end);
 	if (e != ERR_OK || end == t->at)
 		return e;

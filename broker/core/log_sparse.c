@@ -234,7 +234,8 @@ sparse_load(const struct log *l, struct segment *s, int fd, uint64_t next)
 		return ERR_OK;
 	e = walk(l, s, fd, next);
 	if (e == ERR_OK) {
-		(void)!sparse_save(l, s); /* a hint: made anew next time */
+		if (!l->beside)
+			(void)!sparse_save(l, s); /* a hint, no more */
 		return ERR_OK;
 	}
 	free(s->sparse);

@@ -92,7 +92,8 @@ mt_clear(struct memtable *m)
 	m->item_n = m->order_n = m->group_n = 0;
 	m->upto = 0;
 	m->records = 0;
-	m->has_ruleset = m->settings = false;
+	m->settings = false;
+	m->rules.seq = 0;
 	m->system = NULL;
 	m->answer = NULL;
 	m->system_n = m->answer_n = 0;

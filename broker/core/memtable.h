@@ -116,8 +116,7 @@ struct memtable {
 	/* As they were when it was sealed; index_db.c writes them. */
 	struct index_counts counts;
 	uint32_t slot_max;
-	bool has_ruleset;
-	uint8_t ruleset[32];
+	struct in_force rules; /* seq 0: as index.db says */
 	bool settings; /* systems or answers changed; all of them are here */
 	struct system_state *system;
 	struct answer *answer;

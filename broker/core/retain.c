@@ -107,8 +107,10 @@ keeps(void *arg, const struct log_record *rec)
 		return settle_read(rec->body, &s) != ERR_OK ||
 		       event_stays(r, s.seq);
 	case REC_ACTION:
+		/* which ruleset was in use, and whose files, is never forgotten
+		 */
 		return action_read(rec->body, &a) != ERR_OK || a.seq == 0 ||
-		       event_stays(r, a.seq);
+		       action_is_ruleset(&a) || event_stays(r, a.seq);
 	case REC_TIMER:
 		return timer_read(rec->body, &t) != ERR_OK ||
 		       event_stays(r, t.seq);
@@ -238,8 +240,9 @@ static enum err
 drop_rulesets(struct retain *r, uint64_t kept_from)
 {
 	char path[4200], hash[65], name[65];
+	struct in_force now = {.seq = 0};
 	unsigned long long seq;
-	struct buf used;
+	struct buf used, deployed;
 	const char *at, *later;
 	int n;
 	enum err e;
@@ -247,11 +250,16 @@ drop_rulesets(struct retain *r, uint64_t kept_from)
 	snprintf(path, sizeof(path), "%s/rulesets.used", r->data);
 	buf_init(&used, 16 * 1024 * 1024);
 	e = file_read(path, &used);
+	/* its files are in force, whatever rows were added since */
+	buf_init(&deployed, 128);
+	(void)!index_ruleset(r->index, &now);
+	hex_put(&deployed, slice_of(now.files, 32));
 	for (at = buf_cstr(&used); e == ERR_OK; at = later) {
 		if (sscanf(at, "%llu %64s%n", &seq, hash, &n) != 2)
 			break;
 		later = at + n;
 		if (strlen(hash) != 64 || strstr(later, hash) != NULL ||
+		    slice_is(buf_all(&deployed), hash) ||
 		    sscanf(later, "%llu %64s", &seq, name) != 2 ||
 		    seq > kept_from)
 			continue;
@@ -261,6 +269,7 @@ drop_rulesets(struct retain *r, uint64_t kept_from)
 			    hash);
 	}
 	buf_fini(&used);
+	buf_fini(&deployed);
 	return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 

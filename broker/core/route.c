@@ -183,6 +183,16 @@ view_subject_of(
 
 /* ---- one evaluation ---- */
 
+const struct result *
+route_eval(struct router *r, const struct ruleset *rules,
+    const struct route *rt, const struct fact *f)
+{
+	struct view v = {r, rt, f};
+	const struct reader reader = {&v, view_read, view_subject_of};
+
+	return ruleset_eval(rules, rt, r->eval, f->head, f->data, &reader);
+}
+
 static struct slice
 sub_name(const struct route *rt, char out[HOLD_SUB])
 {
@@ -262,8 +272,6 @@ static enum err
 evaluate(struct router *r, const struct route *rt, struct slice sub,
     struct fact *f, struct hold *l, bool anew, bool *held)
 {
-	struct view v = {r, rt, f};
-	struct reader reader = {&v, view_read, view_subject_of};
 	const struct result *res;
 	struct settle s;
 	enum err e;
@@ -279,8 +287,7 @@ evaluate(struct router *r, const struct route *rt, struct slice sub,
 	} else if (f->withdrawn) {
 		e = emit_withdraw(r, rt, f, NULL, NULL);
 	} else {
-		res = ruleset_eval(
-		    r->core->rules, rt, r->eval, f->head, f->data, &reader);
+		res = route_eval(r, r->core->rules, rt, f);
 		*held = trouble(r, res, &s);
 		if (!*held) {
 			remember_reads(r, rt, f, res);
@@ -640,10 +647,7 @@ route_plan(struct router *r, const struct route *rt, uint64_t seq,
 	*subject = f->subject;
 	if (f->withdrawn)
 		return emit_withdraw(r, rt, f, NULL, out);
-	struct view v = {r, rt, f};
-	struct reader reader = {&v, view_read, view_subject_of};
-	const struct result *res = ruleset_eval(
-	    r->core->rules, rt, r->eval, f->head, f->data, &reader);
+	const struct result *res = route_eval(r, r->core->rules, rt, f);
 
 	settle_init(&s);
 	if (trouble(r, res, &s))

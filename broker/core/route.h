@@ -55,6 +55,10 @@ enum err route_again(
  * other errors are what the mapping would be held for. */
 enum err route_plan(struct router *r, const struct route *rt, uint64_t seq,
     struct slice *subject, struct fates *out) MUST_CHECK;
+/* Evaluate one event by a ruleset's route and nothing else: joins see what is
+ * before batch.seq0. The result lives until the next evaluation. */
+const struct result *route_eval(struct router *r, const struct ruleset *rules,
+    const struct route *rt, const struct fact *f);
 /* A wait ran out. */
 void route_expire(struct router *r, struct hold *l);
 

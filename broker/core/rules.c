@@ -6,9 +6,30 @@
 #include "broker/base/crypt.h"
 #include "broker/base/file.h"
 #include "broker/base/say.h"
+#include "broker/core/fail.h"
 #include "broker/core/rules.h"
+#include "mappings/engine/bundle.h"
 
 #define ANSWERS_MAX (16 * 1024 * 1024)
+
+static enum err
+in_rulesets(const struct core *core, const char *name, struct buf *path)
+{
+	buf_reset(path);
+	buf_printf(path, "%s/rulesets%s%s", core->cfg->data,
+	    name[0] != '\0' ? "/" : "", name);
+	return buf_check(path);
+}
+
+static enum err
+bundle_path(const struct core *core, const uint8_t hash[32], struct buf *path)
+{
+	enum err e = in_rulesets(core, "", path);
+
+	buf_byte(path, '/');
+	hex_put(path, slice_of(hash, 32));
+	return e == ERR_OK ? buf_check(path) : e;
+}
 
 /* The bundle under its hash, unless it is there. */
 static enum err
@@ -18,11 +39,12 @@ keep(const struct core *core, const struct ruleset *rs)
 	enum err e;
 
 	buf_init(&path, 8192);
-	buf_init(&bundle, 256 * 1024 * 1024);
-	buf_printf(&path, "%s/rulesets", core->cfg->data);
-	e = dir_make(buf_cstr(&path));
-	buf_byte(&path, '/');
-	hex_put(&path, slice_of(ruleset_hash(rs), 32));
+	buf_init(&bundle, BUNDLE_MAX);
+	e = in_rulesets(core, "", &path);
+	if (e == ERR_OK)
+		e = dir_make(buf_cstr(&path));
+	if (e == ERR_OK)
+		e = bundle_path(core, ruleset_hash(rs), &path);
 	if (e == ERR_OK && access(buf_cstr(&path), R_OK) != 0) {
 		e = ruleset_bundle(rs, &bundle);
 		if (e == ERR_OK)
@@ -34,16 +56,124 @@ keep(const struct core *core, const struct ruleset *rs)
 }
 
 enum err
-rules_open(struct rules *r, struct core *core, struct faults *f)
+rules_bundle(const struct core *core, const uint8_t hash[32], struct buf *out)
+{
+	struct buf path;
+	enum err e;
+
+	buf_init(&path, 8192);
+	e = bundle_path(core, hash, &path);
+	if (e == ERR_OK)
+		e = file_read(buf_cstr(&path), out);
+	if (e == ERR_NOTFOUND)
+		e = err_note(e, "%s is not there; restore it from a backup",
+		    buf_cstr(&path));
+	buf_fini(&path);
+	return e;
+}
+
+/* ---- the folder of deployed files ---- */
+
+/* A new one beside the log, of a bundle and a change. */
+static enum err
+dir_new(struct rules *r, struct slice bundle, struct slice change,
+    char dir[RULES_DIR])
+{
+	int n = snprintf(dir, RULES_DIR, "%s/rulesets/files.%llu.%llu",
+	    r->core->cfg->data, (unsigned long long)r->core->epoch,
+	    (unsigned long long)r->dirs++);
+	enum err e;
+
+	if (n >= RULES_DIR)
+		return err_note(ERR_RANGE, "the path of %s is too long",
+		    r->core->cfg->data);
+	bundle_remove(dir);
+	e = bundle_unpack(bundle, change, r->core->cfg->packs, dir);
+	if (e != ERR_OK)
+		bundle_remove(dir);
+	return e;
+}
+
+/* What earlier processes left. */
+static void
+dirs_tidy(struct rules *r)
+{
+	struct buf path;
+	char **names;
+
+	buf_init(&path, 8192);
+	if (in_rulesets(r->core, "", &path) == ERR_OK &&
+	    dir_list(buf_cstr(&path), &names) == ERR_OK) {
+		for (size_t i = 0; names[i] != NULL; i++)
+			if (strncmp(names[i], "files.", 6) == 0 &&
+			    in_rulesets(r->core, names[i], &path) == ERR_OK)
+				bundle_remove(buf_cstr(&path));
+		dir_free(names);
+	}
+	buf_fini(&path);
+}
+
+/* The files that the journal says were deployed, if any. */
+static enum err
+dir_open(struct rules *r)
+{
+	struct in_force now;
+	struct buf bundle;
+	enum err e;
+
+	dirs_tidy(r);
+	r->last = index_ruleset(r->core->index, &now) == ERR_OK ? now.seq : 0;
+	if (r->last == 0 || !now.deployed)
+		return ERR_OK;
+	buf_init(&bundle, BUNDLE_MAX);
+	e = rules_bundle(r->core, now.files, &bundle);
+	if (e == ERR_OK)
+		e = dir_new(r, buf_all(&bundle), SLICE_EMPTY, r->dir);
+	buf_fini(&bundle);
+	if (e != ERR_OK) {
+		r->dir[0] = '\0';
+		return err_wrap(e, "the mappings that were deployed");
+	}
+	say(SAY_INFO, "rules",
+	    "mappings and schemas are those that were deployed (record %llu), "
+	    "not those of %s; SIGHUP reads those",
+	    (unsigned long long)now.files_seq, r->core->cfg->packs);
+	return ERR_OK;
+}
+
+/* What vayla.yaml says, with the files of `dir`, or of the packs folder. */
+static enum err
+load(const struct config *c, const char *dir, struct slice answers,
+    struct faults *f, struct ruleset **out)
+{
+	struct config at = *c;
+
+	if (dir[0] != '\0')
+		at.packs = dir;
+	return ruleset_load(out, &at, answers, f);
+}
+
+/* ---- open, close, read again ---- */
+
+enum err
+rules_open(struct rules *r, struct core *core, bool files, struct faults *f)
 {
 	struct ruleset *rs;
 	enum err e;
 
 	*r = (struct rules){.core = core};
 	buf_init(&r->answers, ANSWERS_MAX);
-	e = index_answers(core->index, &r->answers);
+	e = dir_open(r);
+	if (files && r->last != 0 && (e != ERR_OK || r->dir[0] != '\0')) {
+		bundle_remove(r->dir);
+		r->dir[0] = '\0';
+		r->from_files = true;
+		e = ERR_OK;
+	}
 	if (e == ERR_OK)
-		e = ruleset_load(&rs, core->cfg, buf_all(&r->answers), f);
+		e = index_answers(core->index, &r->answers);
+	if (e == ERR_OK)
+		e = load(core->cfg, r->dir, buf_all(&r->answers), f, &rs);
 	if (e != ERR_OK)
 		return e;
 	core->rules = rs;
@@ -59,6 +189,8 @@ rules_close(struct rules *r)
 	while (r->cfgs_n > 0)
 		config_free(r->cfgs[--r->cfgs_n]);
 	buf_fini(&r->answers);
+	if (r->dir[0] != '\0')
+		bundle_remove(r->dir);
 }
 
 /* What needs a restart: places, and which systems there are. */
@@ -100,7 +232,7 @@ rules_reload(struct rules *r, struct faults *f, bool *changed)
 	if (e == ERR_OK)
 		e = same_frame(r->core->cfg, c);
 	if (e == ERR_OK)
-		e = ruleset_load(&rs, c, buf_all(&r->answers), f);
+		e = load(c, "", buf_all(&r->answers), f, &rs);
 	if (e == ERR_OK)
 		e = keep(r->core, rs);
 	if (e != ERR_OK) {
@@ -109,7 +241,12 @@ rules_reload(struct rules *r, struct faults *f, bool *changed)
 		return e;
 	}
 	*changed =
+	    r->dir[0] != '\0' ||
 	    memcmp(ruleset_hash(rs), ruleset_hash(r->core->rules), 32) != 0;
+	if (r->dir[0] != '\0')
+		bundle_remove(r->dir);
+	r->dir[0] = '\0';
+	r->from_files = r->from_files || *changed;
 	ruleset_free(r->core->rules);
 	r->core->rules = rs;
 	/* The first one is the broker's own; the rooms point into it. */
@@ -121,10 +258,10 @@ rules_reload(struct rules *r, struct faults *f, bool *changed)
 bool
 rules_changed(const struct rules *r)
 {
-	uint8_t hash[32];
+	struct in_force now;
 
-	return index_ruleset(r->core->index, hash) != ERR_OK ||
-	       memcmp(hash, ruleset_hash(r->core->rules), 32) != 0;
+	return r->from_files || index_ruleset(r->core->index, &now) != ERR_OK ||
+	       memcmp(now.hash, ruleset_hash(r->core->rules), 32) != 0;
 }
 
 /* For retention, which asks when it was in use last: "SEQ HASH" a line, before
@@ -171,20 +308,127 @@ forget_uses(const struct rules *r)
 	buf_fini(&b);
 }
 
-void
-rules_record(struct rules *r, struct batch *b, struct slice by)
+static void
+record(struct rules *r, struct batch *b, struct slice act, struct slice by,
+    struct slice reason, struct slice files)
 {
 	struct action a;
 
-	if (note_use(r, batch_next(b)) != ERR_OK)
-		forget_uses(r);
-
 	action_init(&a);
-	a.act = SLICE_LIT("ruleset");
+	a.act = act;
 	a.by = by;
+	a.reason = reason;
 	a.hash = slice_of(ruleset_hash(r->core->rules), 32);
+	a.seq = r->last;
+	a.row = files;
+	r->last = batch_next(b);
+	if (note_use(r, r->last) != ERR_OK)
+		forget_uses(r);
 	batch_action(b, &a);
 }
+
+void
+rules_record(struct rules *r, struct batch *b, struct slice by)
+{
+	record(r, b, r->from_files ? SLICE_LIT("reload") : SLICE_LIT("ruleset"),
+	    by, SLICE_EMPTY, SLICE_EMPTY);
+}
+
+/* ---- deploy, rollback ---- */
+
+/* The paths of a change, for the record. */
+static enum err
+paths_put(struct slice change, struct buf *out)
+{
+	struct bundle_file *files;
+	struct arena a;
+	size_t n;
+	enum err e;
+
+	arena_init(&a, 1024 * 1024);
+	e = change_read(change, &a, &files, &n);
+	if (e == ERR_OK) {
+		mp_put_array(out, (uint32_t)n);
+		for (size_t i = 0; i < n; i++)
+			mp_put_str(out, files[i].path);
+		e = buf_check(out);
+	}
+	arena_fini(&a);
+	return e;
+}
+
+static enum err
+deployed(struct rules *r, const struct action *a, const char *dir,
+    struct ruleset **out)
+{
+	struct faults f;
+	enum err e;
+
+	faults_init(&f);
+	e = load(r->core->cfg, dir, buf_all(&r->answers), &f, out);
+	if (e != ERR_OK && f.count > 0)
+		e = err_note(ERR_CONFIG, "%zu fault%s; nothing is changed:\n%s",
+		    f.count, f.count == 1 ? "" : "s", buf_cstr(&f.text));
+	faults_fini(&f);
+	if (e == ERR_OK &&
+	    memcmp(ruleset_hash(*out), ruleset_hash(r->core->rules), 32) == 0 &&
+	    r->dir[0] != '\0')
+		e = err_note(ERR_STATE, "%s: that is in force already",
+		    slice_is(a->act, "deploy") ? "deploy" : "rollback");
+	return e == ERR_OK ? keep(r->core, *out) : e;
+}
+
+enum err
+rules_deploy(struct rules *r, struct batch *b, const struct action *a)
+{
+	bool back = slice_is(a->act, "rollback");
+	struct buf bundle, paths;
+	struct ruleset *rs = NULL;
+	char dir[RULES_DIR] = "";
+	enum err e;
+
+	if (r->was_n == RULES_CHANGES || r->was_dir[0] != '\0')
+		return err_note(ERR_LIMIT, "one deployment at a time");
+	buf_init(&bundle, BUNDLE_MAX);
+	buf_init(&paths, 256 * 1024);
+	e = back ? rules_bundle(r->core, a->hash.p, &bundle)
+		 : ruleset_bundle(r->core->rules, &bundle);
+	if (e == ERR_OK && !back)
+		e = paths_put(a->row, &paths);
+	if (e == ERR_OK)
+		e = dir_new(
+		    r, buf_all(&bundle), back ? SLICE_EMPTY : a->row, dir);
+	if (e == ERR_OK) {
+		FAIL_POINT("deploy_unpacked");
+		e = deployed(r, a, dir, &rs);
+	}
+	if (e == ERR_OK) {
+		FAIL_POINT("deploy_kept");
+		r->was[r->was_n++] = r->core->rules;
+		r->core->rules = rs;
+		memcpy(r->was_dir, r->dir, sizeof(r->was_dir));
+		if (r->was_dir[0] == '\0')
+			strcpy(r->was_dir, "-");
+		memcpy(r->dir, dir, sizeof(r->dir));
+		r->from_files = false;
+		record(r, b, a->act, a->by, a->reason, buf_all(&paths));
+	} else {
+		ruleset_free(rs);
+		if (dir[0] != '\0')
+			bundle_remove(dir);
+	}
+	buf_fini(&bundle);
+	buf_fini(&paths);
+	return e;
+}
+
+bool
+rules_deployed(const struct rules *r)
+{
+	return r->was_dir[0] != '\0';
+}
+
+/* ---- answers ---- */
 
 /* Is this row about the same question? `row` is [system, map, table, key, ..]
  * without its head. */
@@ -259,7 +503,7 @@ rules_answer(struct rules *r, const struct action *a)
 	faults_init(&f);
 	e = answers_with(r, a, &answers);
 	if (e == ERR_OK)
-		e = ruleset_load(&rs, r->core->cfg, buf_all(&answers), &f);
+		e = load(r->core->cfg, r->dir, buf_all(&answers), &f, &rs);
 	if (e != ERR_OK && f.count > 0)
 		e = err_note(ERR_CONFIG, "the answer is not taken: %s",
 		    buf_cstr(&f.text));
@@ -283,13 +527,27 @@ rules_commit(struct rules *r)
 {
 	while (r->was_n > 0)
 		ruleset_free(r->was[--r->was_n]);
+	if (r->was_dir[0] != '\0' && r->was_dir[0] != '-')
+		bundle_remove(r->was_dir);
+	r->was_dir[0] = '\0';
+	r->from_files = false;
 }
 
 enum err
 rules_drop(struct rules *r)
 {
+	struct in_force now;
+
+	r->last = index_ruleset(r->core->index, &now) == ERR_OK ? now.seq : 0;
 	if (r->was_n == 0)
 		return ERR_OK;
+	if (r->was_dir[0] != '\0') {
+		bundle_remove(r->dir);
+		memcpy(r->dir, r->was_dir, sizeof(r->dir));
+		if (r->dir[0] == '-')
+			r->dir[0] = '\0';
+		r->was_dir[0] = '\0';
+	}
 	ruleset_free(r->core->rules);
 	r->core->rules = r->was[0];
 	while (r->was_n > 1)

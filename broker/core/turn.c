@@ -279,6 +279,22 @@ store(struct daemon *d)
 	return e;
 }
 
+/* The turn is on disk, and the memory of what is held is that of the ruleset
+ * in force. */
+static enum err
+act_all(struct daemon *d)
+{
+	bool deployed = rules_deployed(&d->rules);
+	enum err e = ERR_OK;
+
+	act(d);
+	if (deployed) {
+		e = holds_load(&d->holds);
+		holds_rerun(&d->holds, SLICE_EMPTY);
+	}
+	return e;
+}
+
 /* Make and store one turn. ERR_SYNC: nobody may be told anything. */
 static enum err
 turn(struct daemon *d)
@@ -305,8 +321,7 @@ turn(struct daemon *d)
 		}
 		if (e == ERR_OK) {
 			FAIL_POINT("turn_after_append");
-			act(d);
-			return ERR_OK;
+			return act_all(d);
 		}
 		if (e != ERR_FULL || vital)
 			break;
@@ -420,7 +435,8 @@ reload(struct daemon *d)
 		fputs(buf_cstr(&f.text), stderr);
 	if (e == ERR_OK)
 		say(SAY_INFO, "broker", "SIGHUP: %s",
-		    changed ? "a new ruleset is in force"
+		    changed ? "a new ruleset is in force, of the packs "
+			      "folder's files"
 			    : "nothing has changed");
 	else
 		say(SAY_ERROR, "broker",

@@ -256,6 +256,14 @@ action_write(struct buf *out, const struct action *a)
 	fields_write(&action_table, out, a, false);
 }
 
+bool
+action_is_ruleset(const struct action *a)
+{
+	return a->hash.n == 32 &&
+	       (slice_is(a->act, "ruleset") || slice_is(a->act, "reload") ||
+		   slice_is(a->act, "deploy") || slice_is(a->act, "rollback"));
+}
+
 static const struct field timer_rows[] = {
     FIELD(struct timer, sub, "sub", FIELD_TEXT, EVENT_TEXT),
     FIELD(struct timer, seq, "seq", FIELD_U64, 0),

@@ -93,21 +93,27 @@ void settle_write(struct buf *out, const struct settle *s);
 
 /* A person's act, or a ruleset taken into use. */
 struct action {
-	struct slice act; /* "ruleset" "retry" "skip" "edit" "snooze" "answer"
-			     "pause" "resume" "live" "replay" */
+	struct slice act; /* "ruleset" "reload" "deploy" "rollback" "retry"
+			     "skip" "edit" "snooze" "answer" "pause" "resume"
+			     "live" "replay" */
 	struct slice by;  /* who */
 	struct slice reason;
 	struct slice sub; /* retry, skip: which subscription */
 	uint64_t seq;
 	struct slice system, map, table, key, row; /* answer; pause, live */
-	struct slice hash;			   /* ruleset: bin 32 */
-	struct slice since;			   /* live */
-	struct slice data; /* edit: one value; never stored in the action */
-	int64_t until;	   /* snooze */
+	/* ruleset, reload, deploy, rollback: bin 32; `seq` is then that of the
+	 * act before it that took a ruleset into use, and `row` the files that
+	 * it changed */
+	struct slice hash;
+	struct slice since; /* live */
+	struct slice data;  /* edit: one value; never stored in the action */
+	int64_t until;	    /* snooze */
 };
 /* As settle_read; ERR_MISSING without act. */
 enum err action_read(struct slice mp, struct action *out) MUST_CHECK;
 void action_write(struct buf *out, const struct action *a);
+/* Does it take a ruleset into use? */
+bool action_is_ruleset(const struct action *a);
 
 /* Something's time is over: what the record TIMER holds. */
 struct timer {

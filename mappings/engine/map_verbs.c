@@ -541,34 +541,52 @@ vocabulary(int argc, char **argv)
 	return e == ERR_OK ? EXIT_OK : EXIT_FAILED;
 }
 
-int
-map_verb(int argc, char **argv)
+static void
+print_verbs(const struct map_verb *v, FILE *to)
 {
-	static const struct {
-		const char *name;
-		int (*run)(int argc, char **argv);
-		const char *help;
-	} verbs[] = {
+	for (; v->name != NULL; v++)
+		fprintf(to, "  %-10s %s\n", v->name, v->help);
+}
+
+static const struct map_verb *
+verb_named(const struct map_verb *v, const char *name)
+{
+	for (; v->name != NULL; v++)
+		if (strcmp(name, v->name) == 0)
+			return v;
+	return NULL;
+}
+
+int
+map_verb(int argc, char **argv, const struct map_verb *more)
+{
+	static const struct map_verb verbs[] = {
 	    {"check", check, "everything that is wrong with a mapping"},
 	    {"test", test, "run the tests that stand in mappings"},
 	    {"run", run, "one event through a mapping"},
+	    {"explain", explain, "where each field of the outcome came from"},
+	    {"learn", learn, "a first draft of a schema, from samples"},
 	    {"format", format,
 		"the forms of files as JSON Schemas, for editors"},
-	    {"learn", learn, "a first draft of a schema, from samples"},
 	    {"vocabulary", vocabulary, "the canonical types, as a page"},
-	    {"explain", explain, "where each field of the outcome came from"},
+	    {NULL, NULL, NULL},
 	};
 	bool help = argc >= 2 && (strcmp(argv[1], "--help") == 0 ||
 				     strcmp(argv[1], "-h") == 0);
+	const struct map_verb *v = NULL;
+	FILE *to = help ? stdout : stderr;
 
-	for (size_t i = 0; argc >= 2 && i < sizeof(verbs) / sizeof(*verbs); i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argc - 1, argv + 1);
+	if (argc >= 2 && (v = verb_named(verbs, argv[1])) == NULL)
+		v = verb_named(more, argv[1]);
+	if (v != NULL)
+		return v->run(argc - 1, argv + 1);
 	if (argc >= 2 && !help)
 		fprintf(stderr, "vayla map: there is no verb %s\n", argv[1]);
-	fprintf(help ? stdout : stderr, "usage: vayla map VERB ...\n\n");
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		fprintf(help ? stdout : stderr, "  %-10s %s\n", verbs[i].name,
-		    verbs[i].help);
+	fputs("usage: vayla map VERB ... (vayla map VERB --help says more)\n\n"
+	      "With the files alone:\n",
+	    to);
+	print_verbs(verbs, to);
+	fputs("\nIn an installation (vayla.yaml):\n", to);
+	print_verbs(more, to);
 	return help ? EXIT_OK : EXIT_USAGE;
 }

@@ -334,18 +334,120 @@ load(struct ruleset *r, const struct config *c, struct slice answers,
 	return ruleset_bundle_make(r);
 }
 
+static struct ruleset *
+ruleset_new(void)
+{
+	struct ruleset *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	arena_init(&r->arena, RULESET_MEMORY);
+	buf_init(&r->bundle, RULESET_MEMORY);
+	return r;
+}
+
 enum err
 ruleset_load(struct ruleset **out, const struct config *c, struct slice answers,
     struct faults *f)
 {
-	struct ruleset *r = calloc(1, sizeof(*r));
+	struct ruleset *r = ruleset_new();
 	enum err e;
 
 	if (r == NULL)
 		return err_note(ERR_NOMEM, "no memory for a ruleset");
-	arena_init(&r->arena, RULESET_MEMORY);
-	buf_init(&r->bundle, RULESET_MEMORY);
 	if ((e = load(r, c, answers, f)) != ERR_OK) {
+		ruleset_free(r);
+		return e;
+	}
+	*out = r;
+	return ERR_OK;
+}
+
+/* ---- of a bundle ---- */
+
+/* [name, pack, of, settings, rows] */
+static enum err
+system_read(struct ruleset *r, struct mp_in *in, struct faults *f)
+{
+	struct system_rules *s = &r->systems[r->systems_n];
+	struct slice pack;
+	struct mp m;
+	enum err e = mp_next(in, &m);
+
+	if (e != ERR_OK || m.type != MP_ARRAY || m.count != 5)
+		return err_note(ERR_SYNTAX, "a system of a ruleset is damaged");
+	for (int i = 0; i < 3; i++) {
+		struct slice *const to[] = {&s->name, &pack, &s->of};
+
+		if (mp_next(in, &m) != ERR_OK || m.type != MP_STR)
+			return err_note(
+			    ERR_SYNTAX, "a system of a ruleset is damaged");
+		if ((e = arena_copy(&r->arena, m.bytes, to[i])) != ERR_OK)
+			return e;
+	}
+	if ((e = mp_value(in, &s->settings)) != ERR_OK ||
+	    (e = arena_copy(&r->arena, s->settings, &s->settings)) != ERR_OK)
+		return e;
+	s->pack = pack_named(r, pack);
+	if (s->pack == NULL) {
+		e = pack_load(r->packs_dir, pack, r->vocabulary, &r->arena, f,
+		    &r->packs[r->packs_n]);
+		if (e != ERR_OK)
+			return e;
+		s->pack = r->packs[r->packs_n++];
+	}
+	r->names[r->systems_n++] = s->name;
+	if ((e = mp_next(in, &m)) != ERR_OK || m.type != MP_ARRAY)
+		return err_note(ERR_SYNTAX, "a ruleset's rows are damaged");
+	for (uint32_t i = 0; e == ERR_OK && i < m.count; i++)
+		e = ruleset_row_read(r, s, in);
+	ruleset_rows_seal(s);
+	return e;
+}
+
+static enum err
+bundle_read(
+    struct ruleset *r, struct slice bundle, const char *packs, struct faults *f)
+{
+	struct slice systems;
+	struct mp_in in;
+	struct mp m;
+	enum err e;
+
+	r->packs_dir = arena_strdup(&r->arena, slice_str(packs));
+	if (r->packs_dir == NULL)
+		return room("a path");
+	if (!mp_get(bundle, "systems", &systems))
+		return err_note(ERR_SYNTAX, "a ruleset without systems");
+	in = mp_in(systems);
+	if (mp_next(&in, &m) != ERR_OK || m.type != MP_ARRAY ||
+	    m.count > systems.n)
+		return err_note(ERR_SYNTAX, "a ruleset without systems");
+	r->packs = arena_alloc(&r->arena, (m.count + 1) * sizeof(*r->packs));
+	r->systems =
+	    arena_alloc(&r->arena, (m.count + 1) * sizeof(*r->systems));
+	r->names = arena_alloc(&r->arena, (m.count + 1) * sizeof(*r->names));
+	if (r->packs == NULL || r->systems == NULL || r->names == NULL)
+		return room("systems");
+	e = vocabulary_load(r->packs_dir, &r->arena, f, &r->vocabulary);
+	for (uint32_t i = 0; e == ERR_OK && i < m.count; i++)
+		e = system_read(r, &in, f);
+	if (e == ERR_OK)
+		e = routes_make(r);
+	return e == ERR_OK ? ruleset_bundle_make(r) : e;
+}
+
+enum err
+ruleset_of_bundle(struct ruleset **out, struct slice bundle, const char *packs,
+    struct faults *f)
+{
+	struct ruleset *r = ruleset_new();
+	enum err e;
+
+	if (r == NULL)
+		return err_note(ERR_NOMEM, "no memory for a ruleset");
+	e = bundle_read(r, bundle, packs, f);
+	if (e != ERR_OK) {
 		ruleset_free(r);
 		return e;
 	}

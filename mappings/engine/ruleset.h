@@ -46,6 +46,12 @@ enum err ruleset_load(struct ruleset **out, const struct config *c,
     struct slice answers, struct faults *f) MUST_CHECK;
 void ruleset_free(struct ruleset *r);
 
+/* The ruleset of a bundle as it was: its systems, settings and rows, and its
+ * files as bundle_unpack() wrote them at `packs`. Its hash is the bundle's,
+ * unless zone data or the engine changed since. */
+enum err ruleset_of_bundle(struct ruleset **out, struct slice bundle,
+    const char *packs, struct faults *f) MUST_CHECK;
+
 /*
  * Would this answer fit: is there such a table, and has the row its columns?
  * ERR_NOTFOUND or ERR_TYPE with a note for the person who answers. Answers kept

@@ -58,6 +58,10 @@ enum err ruleset_answers(struct ruleset *r, struct slice answers) MUST_CHECK;
 /* After all rows are in: sort, and drop what a nearer layer covers. */
 void ruleset_rows_seal(struct system_rules *s);
 
+/* One row as it stands in a bundle: [map, table, key, row, layer]. */
+enum err ruleset_row_read(
+    struct ruleset *r, struct system_rules *s, struct mp_in *in) MUST_CHECK;
+
 /* Fill r->bundle and r->hash. */
 enum err ruleset_bundle_make(struct ruleset *r) MUST_CHECK;
 

@@ -424,3 +424,29 @@ ruleset_answers(struct ruleset *r, struct slice answers)
 	}
 	return ERR_OK;
 }
+
+enum err
+ruleset_row_read(struct ruleset *r, struct system_rules *s, struct mp_in *in)
+{
+	struct row row = {.layer = "installation"};
+	struct slice *const texts[] = {&row.map, &row.table, &row.key};
+	struct mp m;
+	enum err e = mp_next(in, &m);
+
+	if (e != ERR_OK || m.type != MP_ARRAY || m.count != 5)
+		return err_note(ERR_SYNTAX, "a row of a table is damaged");
+	for (size_t i = 0; i < 3; i++) {
+		if (mp_next(in, &m) != ERR_OK || m.type != MP_STR)
+			return err_note(
+			    ERR_SYNTAX, "a row of a table is damaged");
+		if ((e = arena_copy(&r->arena, m.bytes, texts[i])) != ERR_OK)
+			return e;
+	}
+	if ((e = mp_value(in, &row.value)) != ERR_OK ||
+	    (e = arena_copy(&r->arena, row.value, &row.value)) != ERR_OK ||
+	    (e = mp_next(in, &m)) != ERR_OK)
+		return e;
+	if (m.type == MP_STR && slice_is(m.bytes, "answer"))
+		row.layer = "answer";
+	return row_add(r, s, &row);
+}

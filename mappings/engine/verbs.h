@@ -5,6 +5,14 @@
 #ifndef VAYLA_ENGINE_VERBS_H
 #define VAYLA_ENGINE_VERBS_H
 
-int map_verb(int argc, char **argv); /* check | test | run */
+struct map_verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+};
+
+/* Those that need no installation, and `more`, of the roof; NULL name ends it.
+ */
+int map_verb(int argc, char **argv, const struct map_verb *more);
 
 #endif

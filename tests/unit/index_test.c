@@ -139,13 +139,13 @@ T(settings)
 {
 	struct slice state, since;
 	struct action a;
-	uint8_t hash[32];
+	struct in_force now;
 	struct buf out;
 	struct room r;
 
 	room_init(&r);
 	buf_init(&out, 1 << 16);
-	CHECK_ERR(index_ruleset(r.ix, hash), ERR_NOTFOUND);
+	CHECK_ERR(index_ruleset(r.ix, &now), ERR_NOTFOUND);
 	CHECK_OK(
 	    index_system_state(r.ix, SLICE_LIT("books"), &r.a, &state, &since));
 	CHECK(state.n == 0 && since.n == 0);
@@ -177,8 +177,9 @@ T(settings)
 	}
 	commit(&r);
 	for (int pass = 0; pass < 2; pass++) {
-		CHECK_OK(index_ruleset(r.ix, hash));
-		CHECK(memcmp(hash, "0123", 4) == 0);
+		CHECK_OK(index_ruleset(r.ix, &now));
+		CHECK(memcmp(now.hash, "0123", 4) == 0);
+		CHECK(now.seq == 1 && !now.deployed);
 		CHECK_OK(index_system_state(
 		    r.ix, SLICE_LIT("books"), &r.a, &state, &since));
 		CHECK(slice_is(state, "paused"));
