@@ -219,6 +219,40 @@ commit_one(struct delivery *d, const struct settled *x)
 	}
 }
 
+/* The type of an event, in `a`; empty when it cannot be read. */
+static struct slice
+type_of(struct delivery *d, uint64_t seq, struct arena *a)
+{
+	struct slice type = SLICE_EMPTY;
+	struct log_record rec;
+	struct event e;
+
+	if (log_read(d->core->reader, seq, &rec) != ERR_OK ||
+	    rec.kind != REC_EVENT || event_read(rec.body, &e) != ERR_OK ||
+	    arena_copy(a, e.type, &type) != ERR_OK)
+		return SLICE_EMPTY;
+	return type;
+}
+
+/* A person is asked about a state, and here is a later one of its type: what
+ * was asked is no longer so. By the type's rule. */
+static void
+supersede(struct delivery *d, struct lane *l, uint64_t later)
+{
+	struct delivery_rule rule;
+	struct slice type;
+	struct arena a;
+
+	if (l->state != LANE_STUCK || l->settling)
+		return;
+	arena_init(&a, 4096);
+	type = type_of(d, l->seq, &a);
+	if (type.n > 0 && ruleset_is_request(d->core->rules, type, &rule) &&
+	    rule.skip_when_spent && slice_eq(type, type_of(d, later, &a)))
+		lane_pass(d, l, false, "a later state is there");
+	arena_fini(&a);
+}
+
 static void
 added(struct delivery *d, const struct fact *f)
 {
@@ -230,6 +264,7 @@ added(struct delivery *d, const struct fact *f)
 	l = lane_find(s, f->subject);
 	if (l != NULL) {
 		l->more = true;
+		supersede(d, l, f->seq);
 	} else if (s->waiting >= LANES_MAX) {
 		s->more = true;
 		return;
@@ -304,6 +339,7 @@ load_page(struct delivery *d, struct sub *s)
 				   items[i].state == OPEN_READY;
 		} else if (items[i].seq > l->seq) {
 			l->more = true;
+			supersede(d, l, items[i].seq);
 		}
 		s->loaded = items[i].seq;
 	}

@@ -77,6 +77,11 @@ enum err index_dependents(struct index *ix, struct slice source,
     struct slice id, struct arena *a, struct dependent **out,
     size_t *n) MUST_CHECK;
 
+/* Sequences of the events at other subjects that were made of a fact, whatever
+ * its revision; ascending; in `a`. */
+enum err index_made(struct index *ix, struct slice source, struct slice id,
+    struct arena *a, uint64_t **out, size_t *n) MUST_CHECK;
+
 /* ---- open work: deliveries (sub = system) and held mappings (sub =
  * "map:SYSTEM/NAME") ---- */
 enum open_state {

@@ -231,6 +231,30 @@ fold_deps(struct index *ix, const struct event *ev)
 	return e;
 }
 
+static enum err subject_of(
+    struct index *ix, uint64_t seq, struct slice *subject);
+
+/* An event at another subject than its cause's: a `dep` without a map leads to
+ * it, since nothing at the cause's subject does. */
+static enum err
+fold_made(struct index *ix, uint64_t seq, uint64_t cause, struct slice subject)
+{
+	struct mt_dep d = {cause, seq, SLICE_EMPTY};
+	uint8_t own[EVENT_TEXT];
+	struct slice of;
+	size_t n = subject.n < sizeof(own) ? subject.n : sizeof(own);
+	enum err e;
+
+	/* the look may read the log, over this event */
+	memcpy(own, subject.p, n);
+	e = subject_of(ix, cause, &of);
+	if (e == ERR_NOTFOUND)
+		return ERR_OK; /* its segment is gone */
+	return e != ERR_OK || slice_eq(of, slice_of(own, n))
+		   ? e
+		   : mt_add_dep(ix->active, &d);
+}
+
 static enum err
 fold_event(struct index *ix, const struct log_record *rec)
 {
@@ -275,6 +299,8 @@ fold_event(struct index *ix, const struct log_record *rec)
 		count_state(ix, OPEN_READY, 1);
 		e = mt_put_item(ix->active, &it, OPEN_READY, true);
 	}
+	if (e == ERR_OK && ev->causationid != 0 && ev->map.n > 0)
+		e = fold_made(ix, rec->seq, ev->causationid, ev->subject);
 	return e;
 }
 

@@ -392,6 +392,7 @@ struct dependents {
 	struct arena *arena;
 	struct dependent *p;
 	size_t n, cap;
+	bool made; /* those without a map instead */
 };
 
 static enum err
@@ -399,6 +400,8 @@ dep_add(struct dependents *d, uint64_t input, struct slice map)
 {
 	struct dependent *p;
 
+	if ((map.n == 0) != d->made)
+		return ERR_OK;
 	if (d->n == d->cap) {
 		d->cap = d->cap > 0 ? d->cap * 2 : 16;
 		p = realloc(d->p, d->cap * sizeof(*p));
@@ -498,37 +501,69 @@ revisions(struct index *ix, uint64_t h, uint64_t *out, size_t *n)
 	return e;
 }
 
+/* Of every revision of a fact, sorted, without doubles. */
+static enum err
+deps_of_fact(struct index *ix, struct slice source, struct slice id,
+    struct dependents *d)
+{
+	uint64_t h = mt_hash2(&ix->seed, MT_FACT, source, id);
+	uint64_t seqs[DEP_REVISIONS];
+	size_t revs = 0, kept = 1;
+	enum err e;
+
+	pthread_mutex_lock(&ix->mu);
+	e = revisions(ix, h, seqs, &revs);
+	for (size_t i = 0; i < revs && e == ERR_OK; i++)
+		e = dep_of(ix, seqs[i], d);
+	pthread_mutex_unlock(&ix->mu);
+	if (e != ERR_OK || d->n == 0)
+		return e;
+	qsort(d->p, d->n, sizeof(*d->p), dep_cmp);
+	for (size_t i = 1; i < d->n; i++)
+		if (dep_cmp(&d->p[i], &d->p[kept - 1]) != 0)
+			d->p[kept++] = d->p[i];
+	d->n = kept;
+	return ERR_OK;
+}
+
 enum err
 index_dependents(struct index *ix, struct slice source, struct slice id,
     struct arena *a, struct dependent **out, size_t *n)
 {
-	uint64_t h = mt_hash2(&ix->seed, MT_FACT, source, id);
-	uint64_t seqs[DEP_REVISIONS];
 	struct dependents d = {.arena = a};
-	size_t revs = 0;
-	enum err e;
+	enum err e = deps_of_fact(ix, source, id, &d);
 
 	*out = NULL;
 	*n = 0;
-	pthread_mutex_lock(&ix->mu);
-	e = revisions(ix, h, seqs, &revs);
-	for (size_t i = 0; i < revs && e == ERR_OK; i++)
-		e = dep_of(ix, seqs[i], &d);
-	pthread_mutex_unlock(&ix->mu);
 	if (e == ERR_OK && d.n > 0) {
-		size_t kept = 1;
-
-		qsort(d.p, d.n, sizeof(*d.p), dep_cmp);
-		for (size_t i = 1; i < d.n; i++)
-			if (dep_cmp(&d.p[i], &d.p[kept - 1]) != 0)
-				d.p[kept++] = d.p[i];
-		*out = arena_raw(a, kept * sizeof(**out));
+		*out = arena_raw(a, d.n * sizeof(**out));
 		if (*out != NULL) {
-			memcpy(*out, d.p, kept * sizeof(**out));
-			*n = kept;
+			memcpy(*out, d.p, d.n * sizeof(**out));
+			*n = d.n;
 		} else {
 			e = err_note(ERR_LIMIT, "too many dependents at once");
 		}
+	}
+	free(d.p);
+	return e;
+}
+
+enum err
+index_made(struct index *ix, struct slice source, struct slice id,
+    struct arena *a, uint64_t **out, size_t *n)
+{
+	struct dependents d = {.arena = a, .made = true};
+	enum err e = deps_of_fact(ix, source, id, &d);
+
+	*out = NULL;
+	*n = 0;
+	if (e == ERR_OK && d.n > 0) {
+		*out = arena_raw(a, d.n * sizeof(**out));
+		if (*out == NULL)
+			e = err_note(
+			    ERR_LIMIT, "too much was made of one fact");
+		for (; e == ERR_OK && *n < d.n; ++*n)
+			(*out)[*n] = d.p[*n].input;
 	}
 	free(d.p);
 	return e;

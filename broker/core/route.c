@@ -13,7 +13,8 @@
 
 #define ROUTE_AT 1000 /* facts of one type at one subject that a join sees */
 
-/* A newer revision, of whose readers none was told yet. */
+/* A newer revision, or a new fact that somebody follows, of which its readers
+ * were not told yet. */
 struct rerun {
 	const struct fact *fact;
 	struct rerun *next;
@@ -156,7 +157,9 @@ view_read(void *self, const struct join *j, struct slice key, struct arena *a,
 			continue; /* its segment was dropped */
 		if (e != ERR_OK)
 			return e;
-		if (is_own(v, f) || is_later(v, j, f) || is_made_later(v, f))
+		if (j->follows ? route_is_map(f->map, v->route)
+			       : is_own(v, f) || is_later(v, j, f) ||
+				     is_made_later(v, f))
 			continue;
 		if (j->all && kept == max)
 			return err_note(ERR_LIMIT,
@@ -376,15 +379,39 @@ route_rest(struct router *r)
 
 /* ---- what others know of an added fact ---- */
 
+/* What was refused at this subject by a mapping that reads such facts is tried
+ * again: what it lacked (more money than goes back) may be there now. */
+static void
+wake_refused(struct router *r, const struct fact *f)
+{
+	const struct route *rt;
+	char name[HOLD_SUB];
+	struct hold *l;
+
+	if (r->holds->lanes.n == 0)
+		return;
+	for (uint32_t i = 0; (rt = ruleset_route(r->core->rules, i)) != NULL;
+	     i++)
+		for (size_t k = 0; k < rt->map->joins_n; k++) {
+			if (!slice_eq(rt->map->joins[k].type, f->type))
+				continue;
+			l = hold_find(r->holds, sub_name(rt, name), f->subject);
+			if (l != NULL && l->state == OPEN_PARKED)
+				hold_queue(r->holds, l);
+			break;
+		}
+}
+
 void
 route_added(struct router *r, const struct fact *f, const struct event *e)
 {
 	struct rerun *x;
 
 	hold_wake(r->holds, f->type, f->subject);
+	wake_refused(r, f);
 	for (size_t i = 0; i < e->refs_n; i++)
 		hold_wake_ref(r->holds, e->refs[i]);
-	if (f->prev == 0)
+	if (f->prev == 0 && !ruleset_followed(r->core->rules, f->type))
 		return;
 	x = arena_alloc(&r->batch->arena, sizeof(*x));
 	if (x == NULL)
@@ -658,6 +685,56 @@ route_plan(struct router *r, const struct route *rt, uint64_t seq,
 	return emit_plan(r, rt, f, res, out);
 }
 
+/* Does what this route makes depend on later revisions of such a fact? */
+static bool
+reads_anew(const struct route *rt, struct slice type)
+{
+	bool fixed = false;
+
+	for (size_t i = 0; i < rt->map->joins_n; i++) {
+		const struct join *j = &rt->map->joins[i];
+
+		if (!slice_eq(j->type, type))
+			continue;
+		if (!j->fixed)
+			return true;
+		fixed = true;
+	}
+	/* read by a join that a former version had: anew */
+	return !fixed;
+}
+
+/* A fact that was not there before, at a subject where a join follows all that
+ * appears: evaluate anew what the mapping took there. */
+static enum err
+rerun_new(struct router *r, const struct fact *f)
+{
+	uint64_t seqs[ROUTE_AT];
+	const struct route *rt;
+	enum err e = ERR_OK;
+	size_t n;
+
+	for (size_t i = 0;
+	     e == ERR_OK && (rt = ruleset_follower(r->core->rules, i)) != NULL;
+	     i++) {
+		for (size_t k = 0; e == ERR_OK && k < rt->map->joins_n; k++) {
+			if (!rt->map->joins[k].follows ||
+			    !slice_eq(rt->map->joins[k].type, f->type))
+				continue;
+			for (size_t t = 0; e == ERR_OK && t < rt->map->from_n;
+			     t++) {
+				e = batch_at(r->batch, rt->map->from[t],
+				    f->subject, seqs, ROUTE_AT, &n);
+				for (size_t q = 0; e == ERR_OK && q < n; q++)
+					if (seqs[q] != f->seq)
+						e = rerun_one(r, rt, seqs[q]);
+			}
+			break;
+		}
+	}
+	return e;
+}
+
 static enum err
 rerun_stored(struct router *r, const struct fact *f)
 {
@@ -677,7 +754,7 @@ rerun_stored(struct router *r, const struct fact *f)
 		    slice_of(list[i].map.p, (size_t)(slash - list[i].map.p)),
 		    slice_from(
 			list[i].map, (size_t)(slash - list[i].map.p) + 1));
-		if (rt != NULL)
+		if (rt != NULL && reads_anew(rt, f->type))
 			e = rerun_one(r, rt, list[i].input);
 	}
 	return e;
@@ -694,10 +771,15 @@ route_reruns(struct router *r)
 		r->revised = x->next;
 		if (r->revised == NULL)
 			r->revised_last = NULL;
+		if (x->fact->prev == 0) {
+			e = rerun_new(r, x->fact);
+			continue;
+		}
 		if (x->fact->prev < r->batch->seq0)
 			e = rerun_stored(r, x->fact);
 		for (s = r->seen; e == ERR_OK && s != NULL; s = s->next)
-			if (s->read == x->fact->prev)
+			if (s->read == x->fact->prev &&
+			    reads_anew(s->route, x->fact->type))
 				e = rerun_one(r, s->route, s->input);
 	}
 	return e;

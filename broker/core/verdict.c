@@ -245,7 +245,9 @@ delivery_settle(struct delivery *d, struct sub *sub, const struct settle *in)
 		e = effect_seal(d, f->subject, in->effect, &effect);
 		s.effect = buf_all(&effect);
 	}
-	if (e == ERR_OK && in->verdict == SETTLE_RETRY)
+	if (e == ERR_OK &&
+	    (in->verdict == SETTLE_RETRY || in->verdict == SETTLE_REJECT ||
+		in->verdict == SETTLE_ASK))
 		e = overtaken(d, sub, f, &late);
 	if (e == ERR_OK) {
 		x = settled_new(d, sub, f->subject, in->seq);

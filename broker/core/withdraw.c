@@ -2,18 +2,14 @@
  * withdraw - what an input evaluated anew no longer makes (emit.h): each fact
  * that it made before and does not now gets a revision that says so.
  *
- * What it made before is looked for where it can stand: among the facts of the
- * types that the mapping emits at the input's subject, and in the turn of the
- * input's former revision. The second is for facts at other subjects, which no
- * index leads to; one that was made at another subject in a later turn (a
- * mapping that had waited) is not found and stays.
+ * What it made before stands at the input's subject among the facts of the
+ * types that the mapping emits, or at another, to which the index leads.
  */
 #include <stdio.h>
 
 #include "broker/core/emit.h"
 
-#define WITHDRAW_AT 200	  /* facts of a type at a subject */
-#define WITHDRAW_NEAR 256 /* records behind the input that are looked at */
+#define WITHDRAW_AT 200 /* facts of a type at a subject */
 
 struct search {
 	struct router *r;
@@ -101,23 +97,26 @@ look(struct search *s, uint64_t seq, bool elsewhere)
 	return say_withdrawn(s, f, known.revision + 1);
 }
 
+/* At other subjects: of earlier turns by the index, and of this one. */
 static enum err
-look_near(struct search *s, uint64_t from)
+look_elsewhere(struct search *s)
 {
-	struct log_record rec;
-	int64_t turn = 0;
-	enum err e = ERR_OK;
+	struct batch *b = s->r->batch;
+	const struct fact *last = b->last;
+	uint64_t *seqs;
+	size_t n;
+	enum err e;
 
-	for (uint64_t q = from;
-	     e == ERR_OK && q < s->r->batch->seq0 && q < from + WITHDRAW_NEAR;
-	     q++) {
-		if (log_read(s->r->core->reader, q, &rec) != ERR_OK)
-			break;
-		if (turn != 0 && rec.recorded != turn)
-			break;
-		turn = rec.recorded;
-		if (q > from && rec.kind == REC_EVENT)
-			e = look(s, q, true);
+	e = index_made(b->core->index, s->input->source, s->input->id,
+	    &b->arena, &seqs, &n);
+	for (size_t i = 0; e == ERR_OK && i < n; i++)
+		e = look(s, seqs[i], true);
+	for (const struct fact *f = b->first;
+	     e == ERR_OK && f != NULL && last != NULL; f = f->next) {
+		if (f->cause != 0)
+			e = look(s, f->seq, true);
+		if (f == last)
+			break; /* what is withdrawn here comes behind it */
 	}
 	return e;
 }
@@ -137,7 +136,5 @@ emit_withdraw(struct router *r, const struct route *rt, struct fact *input,
 		for (size_t i = 0; e == ERR_OK && i < n; i++)
 			e = look(&s, seqs[i], false);
 	}
-	if (e == ERR_OK)
-		e = look_near(&s, input->prev != 0 ? input->prev : input->seq);
-	return e;
+	return e == ERR_OK ? look_elsewhere(&s) : e;
 }

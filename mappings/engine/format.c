@@ -137,6 +137,8 @@ static const struct {
 	"none | wait 15m | ask | error | skip"},
     {"join", "only", "\"const\":\"earlier\"",
 	"earlier: what came before the input, of any type"},
+    {"join", "follow", "\"enum\":[\"all\",\"never\"]",
+	"all: also what comes later; never: as it was, once"},
     {"table", "unmatched", UNMATCHED,
 	"ask | report | error | keep | {row: ..}"},
     {"table", "by", REF("words_by"),

@@ -230,6 +230,7 @@ load_join(
 {
 	struct yaml_at at = {l->file, l->f};
 	const struct yaml *last, *all, *subject, *ref, *absent, *only, *type;
+	const struct yaml *follow;
 	const struct schema *s = NULL;
 	const struct type *t = &type_any;
 
@@ -274,6 +275,18 @@ load_join(
 				fault(l->f, l->file, only,
 				    "only: earlier, or leave it out");
 		}
+		follow = yaml_get(y, "follow");
+		if (follow != NULL) {
+			j->follows = yaml_is(follow, "all");
+			j->fixed = yaml_is(follow, "never");
+			if (!j->follows && !j->fixed)
+				fault(l->f, l->file, follow,
+				    "follow: all or never, or leave it out");
+			if (j->follows && (j->only_earlier || ref != NULL))
+				fault(l->f, l->file, follow,
+				    "follow: all goes with a subject, and not "
+				    "with only: earlier");
+		}
 		if (ref != NULL)
 			subject = ref;
 		if (subject != NULL) {
@@ -286,6 +299,9 @@ load_join(
 		} else {
 			r->stored = true;
 		}
+		if (j->follows && !r->stored)
+			fault(l->f, l->file, follow,
+			    "follow: all reads at the event's own subject");
 	}
 	if (s != NULL)
 		t = type_of_map(

@@ -45,6 +45,12 @@ struct join {
 	bool by_ref;
 	/* only what came before the input, also of types other than its own */
 	bool only_earlier;
+	/* what it reads is a state: it sees all that is there, the input itself
+	 * and what came after it too, and a fact that appears there evaluates
+	 * the input anew */
+	bool follows;
+	/* what it read is how it was: a later revision evaluates nothing */
+	bool fixed;
 };
 
 struct mapping {

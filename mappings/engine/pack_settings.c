@@ -174,6 +174,10 @@ setting_load(struct yaml_at *at, const struct yaml *y, struct pack_setting *s)
 	buf_fini(&scratch);
 }
 
+/* Beside what the pack declares: the system's own name, for a mapping that
+ * takes only what came from it. */
+#define OWN_NAME SLICE_LIT("system")
+
 /* The settings as a schema: what $settings.x may name. */
 static enum err
 schema_make(struct pack *p, bool secrets, struct arena *a,
@@ -189,6 +193,13 @@ schema_make(struct pack *p, bool secrets, struct arena *a,
 	map->type = SCHEMA_MAP;
 	map->name = SLICE_LIT("$settings");
 	map->title = SLICE_EMPTY;
+	last = arena_alloc(a, sizeof(*last));
+	if (last == NULL)
+		return err_note(ERR_LIMIT, "%s: no room for it", p->file);
+	last->name = OWN_NAME;
+	last->title = SLICE_EMPTY;
+	last->type = SCHEMA_TEXT;
+	map->fields = last;
 	for (size_t i = 0; i < p->settings_n; i++) {
 		const struct pack_setting *s = &p->settings[i];
 		struct schema_field *x;
@@ -202,10 +213,7 @@ schema_make(struct pack *p, bool secrets, struct arena *a,
 		x->title = SLICE_EMPTY;
 		x->type = types[s->type];
 		x->optional = !s->required && s->fallback == NULL;
-		if (last != NULL)
-			last->next = x;
-		else
-			map->fields = x;
+		last->next = x;
 		last = x;
 	}
 	*out = map;
@@ -256,13 +264,17 @@ keys_check(const struct pack *p, const struct yaml_at *at,
 /* The values of `node` and the defaults; counts what each map holds. */
 static void
 values_put(const struct pack *p, const struct yaml_at *at,
-    const struct yaml *node, const struct config *c, bool demand,
-    struct buf *open, struct buf *all)
+    const struct yaml *node, const struct config *c, struct slice system,
+    bool demand, struct buf *open, struct buf *all)
 {
 	size_t mark_open = mp_open(open), mark_all = mp_open(all);
-	uint32_t n_open = 0, n_all = 0;
+	uint32_t n_open = 1, n_all = 1;
 	struct buf value;
 
+	mp_put_str(open, OWN_NAME);
+	mp_put_str(open, system);
+	mp_put_str(all, OWN_NAME);
+	mp_put_str(all, system);
 	buf_init(&value, 256 * 1024);
 	for (size_t i = 0; i < p->settings_n; i++) {
 		const struct pack_setting *s = &p->settings[i];
@@ -317,7 +329,7 @@ pack_settings(const struct pack *p, const struct config *c,
 		return err_note(
 		    ERR_CONFIG, "system %.*s is no map", SLICE_ARG(s->name));
 	keys_check(p, &at, s->node, true);
-	values_put(p, &at, s->node, c, true, open, all);
+	values_put(p, &at, s->node, c, s->name, true, open, all);
 	if (f->count != had)
 		return err_note(ERR_CONFIG,
 		    "the settings of %.*s have %zu faults", SLICE_ARG(s->name),
@@ -342,7 +354,7 @@ pack_defaults(const struct pack *p, const char *file, const struct yaml *over,
 	if (over != NULL)
 		keys_check(p, &at, over, false);
 	buf_init(&all, out->max);
-	values_put(p, &at, over, NULL, false, out, &all);
+	values_put(p, &at, over, NULL, p->name, false, out, &all);
 	buf_fini(&all);
 	if (f->count != had)
 		return err_note(ERR_CONFIG, "settings have faults");

@@ -270,6 +270,25 @@ entries_fill(struct ruleset *r)
 }
 
 static enum err
+followers_fill(struct ruleset *r)
+{
+	r->followers =
+	    arena_alloc(&r->arena, (r->routes_n + 1) * sizeof(*r->followers));
+	if (r->followers == NULL)
+		return room("routes");
+	for (size_t i = 0; i < r->routes_n; i++) {
+		const struct mapping *m = r->routes[i].map;
+		bool follows = false;
+
+		for (size_t k = 0; k < m->joins_n; k++)
+			follows |= m->joins[k].follows;
+		if (follows)
+			r->followers[r->followers_n++] = &r->routes[i];
+	}
+	return ERR_OK;
+}
+
+static enum err
 routes_make(struct ruleset *r)
 {
 	size_t routes = 0, entries = 0;
@@ -299,7 +318,8 @@ routes_make(struct ruleset *r)
 			x->sys = s;
 		}
 	}
-	if ((e = entries_fill(r)) != ERR_OK)
+	if ((e = followers_fill(r)) != ERR_OK ||
+	    (e = entries_fill(r)) != ERR_OK)
 		return e;
 	if (r->entries_n > 0)
 		qsort(
@@ -588,6 +608,26 @@ ruleset_route_find(
 		    slice_eq(r->routes[i].map->name, map))
 			return &r->routes[i];
 	return NULL;
+}
+
+const struct route *
+ruleset_follower(const struct ruleset *r, size_t i)
+{
+	return i < r->followers_n ? r->followers[i] : NULL;
+}
+
+bool
+ruleset_followed(const struct ruleset *r, struct slice type)
+{
+	for (size_t i = 0; i < r->followers_n; i++) {
+		const struct mapping *m = r->followers[i]->map;
+
+		for (size_t k = 0; k < m->joins_n; k++)
+			if (m->joins[k].follows &&
+			    slice_eq(m->joins[k].type, type))
+				return true;
+	}
+	return false;
 }
 
 bool

@@ -85,6 +85,10 @@ const struct route *ruleset_route(const struct ruleset *r, uint32_t id);
 /* By system and mapping name, for resuming under a newer ruleset. */
 const struct route *ruleset_route_find(
     const struct ruleset *r, struct slice system, struct slice map);
+/* The routes with a join that follows all (struct join), from 0; NULL behind
+ * the last. Is such a type followed by any? */
+const struct route *ruleset_follower(const struct ruleset *r, size_t i);
+bool ruleset_followed(const struct ruleset *r, struct slice type);
 
 /* Which system a request type is for: the route's own system; is `type` a
  * request type at all? */

@@ -44,6 +44,8 @@ struct ruleset {
 	struct slice *names;
 	size_t routes_n;
 	struct route *routes;
+	size_t followers_n;
+	const struct route **followers;
 	size_t entries_n;
 	struct entry *entries; /* sorted by type, system */
 	struct buf bundle;

@@ -9,7 +9,7 @@ const char *const words_emit[] = {"type", "each", "let", "when", "id", "again",
     "subject", "refs", "data", "check", NULL};
 const char *const words_subject[] = {"ref", "absent", NULL};
 const char *const words_join[] = {
-    "last", "all", "subject", "ref", "absent", "only", NULL};
+    "last", "all", "subject", "ref", "absent", "only", "follow", NULL};
 const char *const words_table[] = {
     "unmatched", "by", "columns", "rows", "default", NULL};
 const char *const words_node[] = {"each", "let", "when", "item", "entry", NULL};

@@ -11,7 +11,7 @@ import pytest
 
 from farside import Answer, Far
 from harness import until
-from shop import send_order
+from shop import send_order, shop_order
 from vyclient import Client
 
 
@@ -269,3 +269,144 @@ def test_a_shop_that_says_yes_and_does_nothing(vayla, tmp_path, shop, lie):
     until(lambda: shop.stock == {'61': [5]}, 20)
     v.settled()
     assert v.status()['counts']['parked'] == 0 and not shop.lies
+
+
+def held(order, line=1, reduced=None, restocked=None):
+    """The order with what the shop says of its own stock."""
+    order['line_items'][line - 1]['meta_data'] = [
+        {'id': 1, 'key': k, 'value': str(n)} for k, n in (('_reduced_stock', reduced), ('_restock_refunded_items', restocked)) if n]
+    return order
+
+
+def test_what_is_sold_and_not_sent_is_not_sold_again(vayla, tmp_path, shop):
+    """The warehouse counts what still lies there; the shop has sold some of it."""
+    box, base = tmp_path / 'lists', int(time.time()) - 1000
+    v = vayla(both(tmp_path, shop)).start()
+    assert send_order(v, SECRET, product(61, 'SKU-1'), 'product.updated')[0] == 200
+    for n, q in ((1, 2), (2, 3)):
+        assert send_order(v, SECRET, held(shop_order(n, lines=((q, 1000, 2550),)), reduced=q))[0] == 200
+    put(box, '1.csv', ['SKU-1;10'], when=base)
+    until(lambda: shop.stock == {'61': [5]})
+    # told again on its way, as shops do: it holds the same
+    for k in range(3):
+        assert send_order(v, SECRET, held(shop_order(1, lines=((2, 1000, 2550),), modified=f'2026-03-02T09:30:0{k}', customer_note=str(k)),
+                                          reduced=2), 'order.updated')[0] == 200
+    # one leaves, one is off; a third comes: nobody has to tell the shop what it did itself
+    assert send_order(v, SECRET, held(shop_order(1, lines=((2, 1000, 2550),), modified='2026-03-03T09:30:00', status='completed'), reduced=2), 'order.updated')[0] == 200
+    assert send_order(v, SECRET, shop_order(2, lines=((3, 1000, 2550),), modified='2026-03-03T09:31:00', status='cancelled'), 'order.updated')[0] == 200
+    assert send_order(v, SECRET, held(shop_order(3, lines=((1, 1000, 2550),)), reduced=1))[0] == 200
+    v.settled()
+    assert shop.stock == {'61': [5]}
+    # 2 have left the warehouse; 1 is held
+    put(box, '2.csv', ['SKU-1;8'], when=base + 10)
+    until(lambda: shop.stock == {'61': [5, 7]})
+    # over a restart; one of the sent ones came back and was put on the shelf
+    v.stop()
+    v.start()
+    assert send_order(v, SECRET, held(shop_order(1, lines=((2, 1000, 2550),), modified='2026-03-04T09:30:00', status='completed'), reduced=1, restocked=1), 'order.updated')[0] == 200
+    put(box, '3.csv', ['SKU-1;9'], when=base + 20)
+    until(lambda: shop.stock == {'61': [5, 7, 8]})
+    events = journal(v)
+    now = {}
+    for e in events:
+        if e['type'] in ('stock.reserved', 'stock.released'):
+            now[e['type'], e['id']] = None if e.get('withdrawn') else e['data']
+    assert sorted((k[0], d['order_number'], int(getattr(d['quantity'], 'data', d['quantity']))) for k, d in now.items() if d) == [
+        ('stock.released', '1', 1), ('stock.reserved', '3', 1)]
+    assert v.status()['counts']['parked'] == 0
+
+
+def test_a_list_that_knows_its_orders(vayla, tmp_path, shop):
+    box = tmp_path / 'lists'
+    v = vayla(both(tmp_path, shop)).start()
+    assert send_order(v, SECRET, product(61, 'SKU-1'), 'product.updated')[0] == 200
+    assert send_order(v, SECRET, held(shop_order(1, lines=((2, 1000, 2550),)), reduced=2))[0] == 200
+    put(box, '1.csv', ['SKU-1;10;9'], 'sku;saldo;vapaa')
+    until(lambda: shop.stock == {'61': [9]})
+
+
+def test_an_article_is_told_as_soon_as_the_shop_has_it(vayla, tmp_path, shop):
+    box, base = tmp_path / 'lists', int(time.time()) - 1000
+    v = vayla(both(tmp_path, shop)).start()
+    put(box, '1.csv', ['N-1;5', 'N-2;6'], when=base)
+    put(box, '2.csv', ['N-1;4', 'N-2;6'], when=base + 1)
+    until(lambda: len(names(box / 'done')) == 2)
+    v.settled()
+    assert shop.stock == {}
+    assert send_order(v, SECRET, product(71, 'N-1'), 'product.created')[0] == 200
+    until(lambda: shop.stock == {'71': [4]})
+    v.stop()
+    v.start()
+    assert send_order(v, SECRET, product(95, 'N-2', type='variation', parent_id=90), 'product.created')[0] == 200
+    until(lambda: shop.stock == {'71': [4], '95': [6]})
+    # told again, with the number it was given: nothing more is sent
+    assert send_order(v, SECRET, product(71, 'N-1', stock_quantity=4, date_modified_gmt='2026-03-05T07:30:00'), 'product.updated')[0] == 200
+    v.settled()
+    assert shop.stock == {'71': [4], '95': [6]}
+    assert v.status()['counts'] | {'parked': 0, 'ask': 0, 'wait': 0} == v.status()['counts']
+
+
+def test_two_places_are_one_number(vayla, tmp_path, shop):
+    base = int(time.time()) - 1000
+    a, b = tmp_path / 'lists', tmp_path / 'turku'
+    systems = both(tmp_path, shop)
+    systems['turku'] = {'use': 'stock-csv', 'folder': str(b), 'stable': '1s', 'location': 'turku'}
+    v = vayla(systems).start()
+    assert send_order(v, SECRET, product(61, 'A-1'), 'product.updated')[0] == 200
+    put(a, '1.csv', ['A-1;5'], when=base)
+    until(lambda: shop.stock == {'61': [5]})
+    put(b, '1.csv', ['A-1;7'], when=base + 1)
+    until(lambda: shop.stock == {'61': [5, 12]})
+    put(a, '2.csv', ['A-1;4'], when=base + 2)
+    until(lambda: shop.stock == {'61': [5, 12, 11]})
+    # a list that was made before the other place's last one
+    put(b, '2.csv', ['A-1;3'], when=base + 1.5)
+    until(lambda: shop.stock == {'61': [5, 12, 11, 7]})
+    put(a, '3.csv', ['A-1;5'], when=base + 30)
+    until(lambda: shop.stock == {'61': [5, 12, 11, 7, 8]})
+    v.settled()
+    assert shop.stock['61'][-1] == 8 and len(shop.stock['61']) == 5
+
+
+class Strict(ShopFar):
+    """A shop that does not have, or does not take, some products."""
+
+    def __init__(self):
+        super().__init__()
+        self.gone = {}
+
+    def answer(self, q):
+        found = re.fullmatch(r'/wp-json/wc/v3/products/(\d+)', q['path'])
+        if q['method'] == 'PUT' and found and found[1] in self.gone:
+            return Answer(self.gone[found[1]], {'code': 'woocommerce_rest_product_invalid_id', 'message': 'no'})
+        return super().answer(q)
+
+
+@pytest.mark.parametrize('status', [404, 400])
+def test_a_stuck_state_gives_way_to_a_newer_one(vayla, tmp_path, status):
+    box, base = tmp_path / 'lists', int(time.time()) - 1000
+    shop = Strict()
+    try:
+        v = vayla(both(tmp_path, shop)).start()
+        for n, sku in ((61, 'A-1'), (62, 'B-2')):
+            assert send_order(v, SECRET, product(n, sku), 'product.updated')[0] == 200
+        shop.gone = {'61': status}
+        put(box, '1.csv', ['A-1;5', 'B-2;1'], when=base)
+
+        def stuck():
+            c = v.status()['counts']
+            return c['ask'] + c['parked'] == 1 and c['ready'] == 0
+        until(stuck, 20)
+        put(box, '2.csv', ['A-1;6', 'B-2;2'], when=base + 1)
+        until(lambda: shop.stock == {'62': [1, 2]})
+        until(stuck, 20)                          # the newest alone is asked about
+        # the broker is killed, and comes back with what is open
+        v.kill('broker')
+        until(lambda: v.command('status', check=False).returncode == 0, 20)
+        shop.gone = {}
+        put(box, '3.csv', ['A-1;7', 'B-2;2'], when=base + 2)
+        until(lambda: shop.stock == {'62': [1, 2], '61': [7]}, 40)
+        v.settled()
+        assert v.status()['counts']['ask'] == v.status()['counts']['parked'] == 0
+    finally:
+        shop.stop()

@@ -268,9 +268,11 @@ T(settings_good)
 			  "  s: {use: shop, key: s3cret, url: 'https://x.fi', "
 			  "mode: live, of: s, since: 2026-01-01, tables: {}}\n",
 	    open, all));
-	CHECK_STR(open, "{\"url\":\"https://x.fi\",\"zone\":\"Europe/"
-			"Helsinki\",\"batch\":50,\"fee\":1.50}");
-	CHECK_STR(all, "{\"url\":\"https://x.fi\",\"key\":\"s3cret\",\"zone\":"
+	CHECK_STR(open,
+	    "{\"system\":\"s\",\"url\":\"https://x.fi\",\"zone\":\"Europe/"
+	    "Helsinki\",\"batch\":50,\"fee\":1.50}");
+	CHECK_STR(all, "{\"system\":\"s\",\"url\":\"https://"
+		       "x.fi\",\"key\":\"s3cret\",\"zone\":"
 		       "\"Europe/Helsinki\",\"batch\":50,\"fee\":1.50}");
 	/* the pack's order, whatever vayla.yaml's; paths from its folder */
 	CHECK_OK(settings("systems:\n"
@@ -279,7 +281,8 @@ T(settings_good)
 			  "key: k, url: 'http://y'}\n",
 	    open, all));
 	snprintf(want, sizeof(want),
-	    "{\"url\":\"http://y\",\"zone\":\"UTC\",\"folder\":\"%s/conf/"
+	    "{\"system\":\"s\",\"url\":\"http://"
+	    "y\",\"zone\":\"UTC\",\"folder\":\"%s/conf/"
 	    "books\",\"batch\":7,\"fee\":2,\"deep\":true,\"from\":"
 	    "\"2026-03-01\"}",
 	    dir);
@@ -321,16 +324,17 @@ T(defaults)
 	buf_init(&json, 4096);
 	CHECK_OK(pack_defaults(p, "x", NULL, &faults, &out));
 	CHECK_OK(mp_to_json(buf_all(&out), JSON_COMPACT, &json));
-	CHECK_STR(buf_cstr(&json), "{\"zone\":\"Europe/Helsinki\",\"batch\":50,"
-				   "\"fee\":1.50}");
+	CHECK_STR(buf_cstr(&json),
+	    "{\"system\":\"shop\",\"zone\":\"Europe/Helsinki\",\"batch\":50,"
+	    "\"fee\":1.50}");
 	CHECK_OK(yaml_parse(
 	    "x", SLICE_LIT("{zone: UTC, key: k}"), &arena, &faults, &over));
 	buf_reset(&out);
 	buf_reset(&json);
 	CHECK_OK(pack_defaults(p, "x", over, &faults, &out));
 	CHECK_OK(mp_to_json(buf_all(&out), JSON_COMPACT, &json));
-	CHECK_STR(
-	    buf_cstr(&json), "{\"zone\":\"UTC\",\"batch\":50,\"fee\":1.50}");
+	CHECK_STR(buf_cstr(&json),
+	    "{\"system\":\"shop\",\"zone\":\"UTC\",\"batch\":50,\"fee\":1.50}");
 	CHECK_OK(
 	    yaml_parse("x", SLICE_LIT("{zon: UTC}"), &arena, &faults, &over));
 	CHECK_ERR(pack_defaults(p, "x", over, &faults, &out), ERR_CONFIG);
