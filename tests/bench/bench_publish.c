@@ -1,269 +1,83 @@
 /*
- * bench_publish - events confirmed after fdatasync through the whole bus: a
- * `vayla broker` of its own in a temporary folder, one DEALER that pipelines
- * PUBs of one 1 KiB event each, sealing on. Beside it, in turn: the floor (the
- * same bytes by pwrite and fdatasync, as many to a sync as the broker had) and
- * bare SQLite (a row an event, the same batches, WAL, synchronous FULL).
+ * bench_publish - events confirmed after fdatasync through the whole bus: one
+ * DEALER, then four, that pipeline PUBs of one 1 KiB event each, sealing on.
+ * Beside it, in turn: NATS JetStream (asynchronous, without a sync; and one by
+ * one), RabbitMQ (persistent, confirmed), bare SQLite (a row an event, as many
+ * to a commit as the broker had, WAL, synchronous FULL), and the floor: the
+ * same bytes by pwrite and fdatasync.
  *
- * Subjects: orders ascending, every fifth event a SKU, every tenth a late
- * update of an earlier order.
+ * `bench_publish profile N` publishes N events and nothing else (BENCH_WRAP).
  */
-#include <fcntl.h>
-#include <signal.h>
+#include <pthread.h>
 #include <sqlite3.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <zmq.h>
 
-#include "broker/base/file.h"
-#include "broker/wire/access.h"
-#include "broker/wire/frame.h"
-#include "tests/bench/bench.h"
+#include "tests/bench/peer.h"
+#include "tests/bench/rig.h"
 
 #define EVENTS 20000 /* a round */
-#define BODY 1024
-#define WINDOW 1000 /* PUBs on their way; the broker says how many it takes */
+#define SLOW 2000    /* a round of a peer that confirms one by one */
+#define PRODUCERS 4
 
-static char dir[] = "/tmp/vayla-bench.XXXXXX";
-static char path[256];
-static pid_t broker;
+static const char *const names[PRODUCERS] = {"shop", "shop2", "shop3", "shop4"};
+static struct client clients[PRODUCERS], op;
 static uint64_t made; /* events over all rounds */
 
-static void
-die(const char *what)
+static void *
+produce(void *arg)
 {
-	fprintf(stderr, "bench_publish: %s: %s\n", what, err_last());
-	if (broker > 0)
-		kill(broker, SIGKILL);
-	exit(1);
+	struct client *c = arg;
+
+	client_publish(c, c->records, c->records_n);
+	return NULL;
 }
 
-static const char *
-in_dir(const char *name)
-{
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return path;
-}
-
-static void
-put(const char *name, const char *text)
-{
-	char folder[256];
-	char *slash;
-
-	snprintf(folder, sizeof(folder), "%s", in_dir(name));
-	slash = strrchr(folder, '/');
-	*slash = '\0';
-	if (dir_make(folder) != ERR_OK ||
-	    file_write(in_dir(name), slice_str(text), 0600) != ERR_OK)
-		die(name);
-}
-
-static void
-start(void)
-{
-	const char *build = getenv("VAYLA_BUILD");
-	char config[1024], program[256];
-
-	if (mkdtemp(dir) == NULL)
-		die("mkdtemp");
-	snprintf(config, sizeof(config),
-	    "broker:\n  data: %s/data\n  bus: \"ipc://%s/bus.sock\"\n"
-	    "  console: http://127.0.0.1:%d\n  packs: %s/packs\n"
-	    "systems:\n  shop: {use: toy}\n",
-	    dir, dir, 20000 + (int)getpid() % 20000, dir);
-	put("vayla.yaml", config);
-	put("packs/toy/pack.yaml", "pack: toy/1\ntitle: Toy\n");
-	put("packs/toy/schema/toy.event.yaml",
-	    "schema: toy.event/1\nopen: true\nfields:\n  n: integer\n");
-	put("packs/canonical/order.placed.yaml",
-	    "schema: order.placed/1\nsubject: {kind: order, scope: system}\n"
-	    "fields:\n  number: text\n");
-	snprintf(program, sizeof(program), "%s/vayla",
-	    build != NULL ? build : "build");
-	broker = fork();
-	if (broker == 0) {
-		int log = open(
-		    in_dir("broker.log"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-		dup2(log, 1);
-		dup2(log, 2);
-		execl(program, program, "broker", in_dir("vayla.yaml"),
-		    (char *)NULL);
-		_exit(127);
-	}
-}
-
-static void
-send3(void *s, enum verb v, struct slice header, struct slice blob)
-{
-	struct buf first;
-
-	buf_init(&first, 64);
-	verb_write(&first, v);
-	if (zmq_send(s, first.p, first.n, ZMQ_SNDMORE) < 0 ||
-	    zmq_send(s, header.p, header.n, blob.n > 0 ? ZMQ_SNDMORE : 0) < 0 ||
-	    (blob.n > 0 && zmq_send(s, blob.p, blob.n, 0) < 0))
-		die("send");
-	buf_fini(&first);
-}
-
-/* One message's verb and header; the blob is dropped. */
-static enum verb
-receive(void *s, struct buf *header)
-{
-	enum verb v = VERB_COUNT;
-	int more = 1;
-	size_t size = sizeof(more);
-	zmq_msg_t m;
-
-	buf_reset(header);
-	for (int i = 0; more; i++) {
-		zmq_msg_init(&m);
-		if (zmq_msg_recv(&m, s, 0) < 0)
-			die("the broker does not answer; see its log");
-		if (i == 0)
-			v = verb_read(
-			    slice_of(zmq_msg_data(&m), zmq_msg_size(&m)));
-		else if (i == 1)
-			buf_put(header, zmq_msg_data(&m), zmq_msg_size(&m));
-		zmq_msg_close(&m);
-		zmq_getsockopt(s, ZMQ_RCVMORE, &more, &size);
-	}
-	return v;
-}
-
-static void
-hello(void *s, struct buf *header, int64_t *window)
-{
-	struct buf h;
-
-	buf_init(&h, 256);
-	mp_put_map(&h, 3);
-	mp_put_cstr(&h, "v");
-	mp_put_int(&h, 1);
-	mp_put_cstr(&h, "name");
-	mp_put_cstr(&h, "shop");
-	mp_put_cstr(&h, "role");
-	mp_put_cstr(&h, "connector");
-	send3(s, VERB_HELLO, buf_all(&h), SLICE_EMPTY);
-	if (receive(s, header) != VERB_WELCOME ||
-	    !mp_get_int(buf_all(header), "window", window))
-		die("no WELCOME");
-	buf_fini(&h);
-}
-
-static void
-make_event(struct buf *blob, uint64_t n)
-{
-	static uint8_t noise[BODY];
-	char id[32], subject[48];
-	struct event e = {0};
-	struct buf data, body;
-
-	if (noise[0] == 0)
-		for (size_t i = 0; i < BODY; i++)
-			noise[i] = (uint8_t)('a' + (i * 7 + i / 26) % 26);
-	buf_init(&data, 4096);
-	buf_init(&body, 8192);
-	mp_put_map(&data, 2);
-	mp_put_cstr(&data, "n");
-	mp_put_uint(&data, n);
-	mp_put_cstr(&data, "text");
-	mp_put_str(&data, slice_of(noise, BODY - 150));
-	snprintf(id, sizeof(id), "%llu", (unsigned long long)n);
-	if (n % 5 == 0)
-		snprintf(subject, sizeof(subject), "sku:A-%llu",
-		    (unsigned long long)(n * 2654435761u % 3000));
-	else
-		snprintf(subject, sizeof(subject), "order:%llu",
-		    (unsigned long long)(n % 10 == 3 && n > 5000 ? n - 5000
-								 : n));
-	e.id = slice_str(id);
-	e.source = SLICE_LIT("shop");
-	e.type = SLICE_LIT("toy.event");
-	e.subject = slice_str(subject);
-	e.data = buf_all(&data);
-	event_write(&body, &e);
-	record_write(blob, REC_EVENT, buf_all(&body));
-	buf_fini(&data);
-	buf_fini(&body);
-}
-
-/* Confirmed events a second. */
+/* Confirmed events a second by so many producers. */
 static double
-round_vayla(void *s, struct buf *header, int64_t window, uint64_t *pub_n)
+round_vayla(int producers, size_t events)
 {
-	struct buf *blobs = calloc(EVENTS, sizeof(*blobs));
-	uint64_t first = *pub_n, sent = 0, done = 0;
-	struct buf h;
-	double t;
+	size_t each = events / (size_t)producers;
+	pthread_t t[PRODUCERS];
+	double begin;
 
-	if (window > WINDOW)
-		window = WINDOW;
-	for (size_t i = 0; i < EVENTS; i++) {
-		buf_init(&blobs[i], 8192);
-		make_event(&blobs[i], ++made);
+	for (int i = 0; i < producers; i++) {
+		client_hello(&clients[i]);
+		clients[i].records = rig_events(names[i], made + 1, each);
+		clients[i].records_n = each;
+		made += each;
 	}
-	buf_init(&h, 256);
-	t = bench_now();
-	while (done < EVENTS) {
-		while (sent < EVENTS && (int64_t)(sent - done) < window) {
-			buf_reset(&h);
-			mp_put_map(&h, 2);
-			mp_put_cstr(&h, "n");
-			mp_put_uint(&h, first + sent);
-			mp_put_cstr(&h, "count");
-			mp_put_int(&h, 1);
-			send3(s, VERB_PUB, buf_all(&h), buf_all(&blobs[sent]));
-			sent++;
-		}
-		switch (receive(s, header)) {
-		case VERB_PUBOK: {
-			int64_t upto;
-
-			if (!mp_get_int(buf_all(header), "upto", &upto))
-				die("PUBOK without upto");
-			done = (uint64_t)upto - first + 1;
-			break;
-		}
-		case VERB_PONG:
-			break;
-		default:
-			die("refused");
-		}
-	}
-	t = bench_now() - t;
-	*pub_n = first + EVENTS;
-	for (size_t i = 0; i < EVENTS; i++)
-		buf_fini(&blobs[i]);
-	free(blobs);
-	buf_fini(&h);
-	return EVENTS / t;
+	begin = bench_now();
+	for (int i = 0; i < producers; i++)
+		pthread_create(&t[i], NULL, produce, &clients[i]);
+	for (int i = 0; i < producers; i++)
+		pthread_join(t[i], NULL);
+	begin = bench_now() - begin;
+	for (int i = 0; i < producers; i++)
+		rig_events_free(clients[i].records, each);
+	return (double)each * producers / begin;
 }
 
 /* The same bytes, `batch` to a sync, preallocated. */
 static double
 round_floor(size_t batch)
 {
-	int fd = open(in_dir("floor"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	uint8_t *bytes = malloc(batch * BODY);
+	int fd = open(rig_path("floor"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	uint8_t *bytes = malloc(batch * RIG_BODY);
 	off_t at = 0;
 	double t;
 
 	if (fd < 0 || bytes == NULL ||
-	    posix_fallocate(fd, 0, (off_t)EVENTS * BODY) != 0 || fsync(fd) != 0)
-		die("floor");
-	memset(bytes, 'x', batch * BODY);
+	    posix_fallocate(fd, 0, (off_t)EVENTS * RIG_BODY) != 0 ||
+	    fsync(fd) != 0)
+		rig_die("floor");
+	memset(bytes, 'x', batch * RIG_BODY);
 	t = bench_now();
 	for (size_t i = 0; i < EVENTS; i += batch) {
 		size_t n = EVENTS - i < batch ? EVENTS - i : batch;
 
-		if (pwrite(fd, bytes, n * BODY, at) < 0 || fdatasync(fd) != 0)
-			die("floor");
-		at += (off_t)(n * BODY);
+		if (pwrite(fd, bytes, n * RIG_BODY, at) < 0 ||
+		    fdatasync(fd) != 0)
+			rig_die("floor");
+		at += (off_t)(n * RIG_BODY);
 	}
 	t = bench_now() - t;
 	close(fd);
@@ -284,7 +98,7 @@ static double
 round_sqlite(sqlite3 *db, size_t batch)
 {
 	static uint64_t n;
-	static uint8_t body[BODY];
+	static uint8_t body[RIG_BODY];
 	sqlite3_stmt *st;
 	char text[48];
 	double t;
@@ -293,7 +107,7 @@ round_sqlite(sqlite3 *db, size_t batch)
 	if (sqlite3_prepare_v2(db,
 		"INSERT INTO event(id, subject, data) VALUES (?, ?, ?)", -1,
 		&st, NULL) != SQLITE_OK)
-		die("sqlite");
+		rig_die("sqlite");
 	t = bench_now();
 	for (size_t i = 0; i < EVENTS; i++, n++) {
 		if (i % batch == 0)
@@ -304,9 +118,9 @@ round_sqlite(sqlite3 *db, size_t batch)
 		    (unsigned long long)(n % 5 == 0 ? n * 2654435761u % 3000
 						    : n));
 		sqlite3_bind_text(st, 2, text, -1, SQLITE_TRANSIENT);
-		sqlite3_bind_blob(st, 3, body, BODY, SQLITE_STATIC);
+		sqlite3_bind_blob(st, 3, body, RIG_BODY, SQLITE_STATIC);
 		if (sqlite3_step(st) != SQLITE_DONE)
-			die("sqlite");
+			rig_die("sqlite");
 		sqlite3_reset(st);
 		if ((i + 1) % batch == 0 || i + 1 == EVENTS)
 			sql(db, "COMMIT");
@@ -318,146 +132,121 @@ round_sqlite(sqlite3 *db, size_t batch)
 
 /* Events the broker put into one sync, on average since the last question. */
 static size_t
-batch_now(void *op, struct buf *header)
+batch_now(void)
 {
 	static int64_t was_records, was_syncs;
-	int64_t records = 0, syncs = 0;
-	struct slice journal;
-	struct buf q, h, answer;
-	int more = 1;
-	size_t size = sizeof(more), batch;
-	zmq_msg_t m;
+	int64_t records, syncs;
+	size_t batch = 1;
 
-	buf_init(&q, 256);
-	buf_init(&h, 256);
-	buf_init(&answer, 1 << 24);
-	mp_put_map(&q, 1);
-	mp_put_cstr(&q, "query");
-	mp_put_cstr(&q, "status");
-	mp_put_map(&h, 1);
-	mp_put_cstr(&h, "id");
-	mp_put_int(&h, 1);
-	send3(op, VERB_ASK, buf_all(&h), buf_all(&q));
-	for (int i = 0; more; i++) {
-		zmq_msg_init(&m);
-		if (zmq_msg_recv(&m, op, 0) < 0)
-			die("status");
-		if (i == 2)
-			buf_put(&answer, zmq_msg_data(&m), zmq_msg_size(&m));
-		zmq_msg_close(&m);
-		zmq_getsockopt(op, ZMQ_RCVMORE, &more, &size);
-	}
-	(void)header;
-	if (mp_get(buf_all(&answer), "journal", &journal)) {
-		(void)mp_get_int(journal, "records", &records);
-		(void)mp_get_int(journal, "syncs", &syncs);
-	}
-	batch = syncs > was_syncs
-		    ? (size_t)((records - was_records) / (syncs - was_syncs))
-		    : 1;
+	client_hello(&op);
+	records = client_status(&op, "journal", "records");
+	syncs = client_status(&op, "journal", "syncs");
+	if (syncs > was_syncs)
+		batch = (size_t)((records - was_records) / (syncs - was_syncs));
 	was_records = records;
 	was_syncs = syncs;
-	buf_fini(&q);
-	buf_fini(&h);
-	buf_fini(&answer);
 	return batch > 0 ? batch : 1;
 }
 
-static void
-operator_hello(void *s, struct buf *header)
+static double
+rate_of(struct peer *p, const char *how, int n)
 {
-	struct buf h;
+	char line[64];
+	double us;
 
-	buf_init(&h, 256);
-	mp_put_map(&h, 3);
-	mp_put_cstr(&h, "v");
-	mp_put_int(&h, 1);
-	mp_put_cstr(&h, "name");
-	mp_put_cstr(&h, "bench");
-	mp_put_cstr(&h, "role");
-	mp_put_cstr(&h, "operator");
-	send3(s, VERB_HELLO, buf_all(&h), SLICE_EMPTY);
-	if (receive(s, header) != VERB_WELCOME)
-		die("no WELCOME for the operator");
-	buf_fini(&h);
+	snprintf(line, sizeof(line), "%s %d", how, n);
+	us = peer_ask(p, line);
+	return us > 0 ? 1e6 / us : 0;
 }
 
-/* The broker that was just started has made them. */
+enum { ONE, FOUR, NATS, NATS4, NATS_SYNC, RABBIT, LITE, FLOOR, WAYS };
+
 static void
-show_keys(void *socket, const char *user)
+rounds(double r[WAYS][BENCH_ROUNDS], sqlite3 *db)
 {
-	struct access_keys k;
-	char access[256];
-
-	snprintf(access, sizeof(access), "%s/data/access", dir);
-	for (int i = 0; access_client(access, user, &k) != ERR_OK; i++) {
-		if (i == 200)
-			die(err_last());
-		usleep(50000);
-	}
-	if (access_set(socket, &k) != ERR_OK)
-		die(err_last());
-	access_wipe(&k);
-}
-
-int
-main(void)
-{
-	double ours[BENCH_ROUNDS], floors[BENCH_ROUNDS], lites[BENCH_ROUNDS];
-	void *ctx = zmq_ctx_new(), *s, *op;
-	char address[256], clean[300];
-	int timeout = 20000, hwm = 0;
-	uint64_t pub_n = 1;
-	struct buf header;
-	int64_t window;
-	sqlite3 *db;
+	char nats_dir[300], rabbit_dir[300], program[2][300];
+	const char *nats[] = {program[0], nats_dir, NULL};
+	const char *rabbit[] = {program[1], rabbit_dir, NULL};
+	struct peer n, q;
 	size_t batch;
 
-	start();
-	buf_init(&header, 1 << 20);
-	snprintf(address, sizeof(address), "ipc://%s/bus.sock", dir);
-	s = zmq_socket(ctx, ZMQ_DEALER);
-	op = zmq_socket(ctx, ZMQ_DEALER);
-	zmq_setsockopt(s, ZMQ_RCVTIMEO, &timeout, sizeof(timeout));
-	zmq_setsockopt(op, ZMQ_RCVTIMEO, &timeout, sizeof(timeout));
-	zmq_setsockopt(s, ZMQ_SNDHWM, &hwm, sizeof(hwm));
-	show_keys(s, "shop");
-	show_keys(op, ACCESS_OPERATOR);
-	zmq_connect(s, address);
-	zmq_connect(op, address);
-	hello(s, &header, &window);
-	operator_hello(op, &header);
-	if (sqlite3_open(in_dir("peer.db"), &db) != SQLITE_OK)
-		die("sqlite");
+	snprintf(nats_dir, sizeof(nats_dir), "%s", rig_path("nats"));
+	snprintf(rabbit_dir, sizeof(rabbit_dir), "%s", rig_path("rabbitmq"));
+	snprintf(program[0], sizeof(program[0]), "%s/nats", peer_folder());
+	snprintf(program[1], sizeof(program[1]), "%s/rabbitmq", peer_folder());
+	if (dir_make(nats_dir) != ERR_OK || dir_make(rabbit_dir) != ERR_OK)
+		rig_die("folders");
+	if (peer_start(&n, "NATS JetStream", nats))
+		(void)rate_of(&n, "async 1", EVENTS);
+	if (peer_start(&q, "RabbitMQ", rabbit))
+		(void)rate_of(&q, "confirm 1", SLOW);
+	(void)round_vayla(1, EVENTS); /* warm, all of them */
+	(void)batch_now();
+	for (int i = 0; i < BENCH_ROUNDS; i++) {
+		r[ONE][i] = round_vayla(1, EVENTS);
+		batch = batch_now();
+		r[NATS][i] = rate_of(&n, "async 1", EVENTS);
+		r[FLOOR][i] = round_floor(batch);
+		r[RABBIT][i] = rate_of(&q, "confirm 1", 2 * SLOW);
+		r[FOUR][i] = round_vayla(PRODUCERS, EVENTS);
+		r[NATS4][i] = rate_of(&n, "async 4", EVENTS);
+		r[LITE][i] = round_sqlite(db, batch);
+		r[NATS_SYNC][i] = rate_of(&n, "sync 1", SLOW);
+		fprintf(stderr,
+		    "round %d: %.0f/s, %zu to a sync; NATS %.0f/s\n", i + 1,
+		    r[ONE][i], batch, r[NATS][i]);
+	}
+	peer_stop(&n);
+	peer_stop(&q);
+}
+
+static void
+compare(void)
+{
+	double r[WAYS][BENCH_ROUNDS] = {{0}}, m[WAYS];
+	sqlite3 *db;
+
+	if (sqlite3_open(rig_path("peer.db"), &db) != SQLITE_OK)
+		rig_die("sqlite");
 	sql(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 		"CREATE TABLE event(seq INTEGER PRIMARY KEY, id TEXT UNIQUE,"
 		" subject TEXT, data BLOB) STRICT;"
 		"CREATE INDEX by_subject ON event(subject, seq);");
-	(void)round_vayla(s, &header, window, &pub_n); /* warm-up */
-	batch = batch_now(op, &header);
-	for (int r = 0; r < BENCH_ROUNDS; r++) {
-		ours[r] = round_vayla(s, &header, window, &pub_n);
-		batch = batch_now(op, &header);
-		floors[r] = round_floor(batch);
-		lites[r] = round_sqlite(db, batch);
-		fprintf(stderr,
-		    "round %d: %.0f/s, floor %.0f/s, sqlite %.0f/s, "
-		    "%zu to a sync\n",
-		    r + 1, ours[r], floors[r], lites[r], batch);
-	}
-	{
-		double o = bench_median(ours, BENCH_ROUNDS);
-
-		bench_line("publish_confirmed", o, "events/s",
-		    "pwrite+fdatasync", bench_median(floors, BENCH_ROUNDS));
-		bench_line("publish_confirmed", o, "events/s", "sqlite",
-		    bench_median(lites, BENCH_ROUNDS));
-	}
+	rounds(r, db);
 	sqlite3_close(db);
-	kill(broker, SIGTERM);
-	waitpid(broker, NULL, 0);
-	zmq_close(s);
-	zmq_close(op);
-	snprintf(clean, sizeof(clean), "rm -rf %s", dir);
-	return system(clean) != 0;
+	for (int i = 0; i < WAYS; i++)
+		m[i] = bench_median(r[i], BENCH_ROUNDS);
+	bench_line("publish_confirmed", m[ONE], "events/s",
+	    "JetStream, async, no fsync", m[NATS]);
+	bench_line("publish_confirmed", m[ONE], "events/s",
+	    "JetStream, one by one, no fsync", m[NATS_SYNC]);
+	bench_line("publish_confirmed", m[ONE], "events/s",
+	    "RabbitMQ, persistent, confirms", m[RABBIT]);
+	bench_line("publish_confirmed", m[ONE], "events/s",
+	    "SQLite, a row an event", m[LITE]);
+	bench_line("publish_confirmed", m[ONE], "events/s",
+	    "the floor: pwrite+fdatasync", m[FLOOR]);
+	bench_line("publish_confirmed_4", m[FOUR], "events/s",
+	    "JetStream, async, no fsync", m[NATS4]);
+}
+
+int
+main(int argc, char **argv)
+{
+	rig_open();
+	rig_start("  shop: {use: toy}\n  shop2: {use: toy}\n"
+		  "  shop3: {use: toy}\n  shop4: {use: toy}\n");
+	for (int i = 0; i < PRODUCERS; i++)
+		client_open(&clients[i], names[i], "connector");
+	client_open(&op, "bench", "operator");
+	if (argc == 3 && strcmp(argv[1], "profile") == 0)
+		fprintf(stderr, "%.0f/s\n",
+		    round_vayla(1, strtoul(argv[2], NULL, 10)));
+	else
+		compare();
+	for (int i = 0; i < PRODUCERS; i++)
+		client_close(&clients[i]);
+	client_close(&op);
+	rig_close();
+	return 0;
 }

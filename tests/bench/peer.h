@@ -29,10 +29,13 @@ peer_stop(struct peer *p)
 {
 	if (p->pid <= 0)
 		return;
-	fclose(p->in); /* it ends with its stdin */
+	fclose(p->in); /* it ends with its stdin, and what it started first */
+	for (int i = 0; i < 150 && waitpid(p->pid, NULL, WNOHANG) == 0; i++) {
+		if (i == 149)
+			kill(p->pid, SIGKILL);
+		usleep(100000);
+	}
 	fclose(p->out);
-	kill(p->pid, SIGTERM);
-	waitpid(p->pid, NULL, 0);
 	p->pid = 0;
 }
 
@@ -74,21 +77,31 @@ peer_start(struct peer *p, const char *name, const char *const argv[])
 	return true;
 }
 
-/* Microseconds for one of n; 0 when it is absent or has gone. */
+/* Microseconds for one of the round that `line` asks for, "N" or as the peer's
+ * own file says; 0 when it is absent or has gone. */
 static inline double
-peer_round(struct peer *p, int n)
+peer_ask(struct peer *p, const char *ask)
 {
 	char line[256];
 
 	if (p->pid <= 0)
 		return 0;
-	fprintf(p->in, "%d\n", n);
+	fprintf(p->in, "%s\n", ask);
 	fflush(p->in);
 	if (fgets(line, sizeof(line), p->out) != NULL)
 		return atof(line);
 	fprintf(stderr, "gone: %s\n", p->name);
 	peer_stop(p);
 	return 0;
+}
+
+static inline double
+peer_round(struct peer *p, int n)
+{
+	char line[32];
+
+	snprintf(line, sizeof(line), "%d", n);
+	return peer_ask(p, line);
 }
 
 /* Where peers.sh put what it fetched. */
