@@ -122,6 +122,11 @@ bench: ## measure beside the named peers; writes build/bench.tsv
 .PHONY: bench-programs
 bench-programs: $(BENCHES)
 
+.PHONY: peers
+peers: all ## what other programs make of our files (npm: prettier)
+	@deploy/need.sh run test
+	@VAYLA_BUILD=$(BUILD) /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/peers
+
 .PHONY: fresh
 fresh: ## both commands in a Debian 12 made for it, from a clean clone (root)
 	@deploy/need.sh fresh

@@ -71,10 +71,12 @@ static enum err gather(struct eval *e, struct iter *it, const struct val *v);
 static enum err
 splice(struct eval *e, struct gather *g, const struct val *list)
 {
+	const struct type *t = g->it.arg->x->type;
 	const uint8_t *p, *end, *behind;
 	struct val v;
 	uint32_t n, i;
 
+	t = t->kind == K_LIST && t->item != NULL ? t->item : &type_any;
 	if (list->tag == V_LIST) {
 		for (i = 0; i < list->n; i++) {
 			TRY(run_step(e, g->x, 1));
@@ -89,8 +91,7 @@ splice(struct eval *e, struct gather *g, const struct val *list)
 		if (behind == NULL)
 			break;
 		TRY(run_step(e, g->x, 1 + (uint32_t)((behind - p) >> 6)));
-		TRY(val_read(
-		    e, g->x, p, (uint32_t)(behind - p), &type_any, &v));
+		TRY(val_read(e, g->x, p, (uint32_t)(behind - p), t, &v));
 		TRY(vec_push(e, g->x, &g->vec, v));
 		p = behind;
 	}

@@ -200,7 +200,7 @@ run_lookup(struct eval *e, const struct expr *x, struct val *out)
 			e->layer = "pack";
 			return row_val(e, x, t, row->cells, out);
 		}
-		if (v.tag != V_DEC || plain_number(key).n == key.n)
+		if (!val_is_number(&v) || plain_number(key).n == key.n)
 			break;
 		key = plain_number(key);
 	}

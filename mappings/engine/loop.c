@@ -37,21 +37,6 @@ vec_val(const struct vec *v)
 	return (struct val){.tag = V_LIST, .n = v->n, .list = v->v};
 }
 
-/* An element of a msgpack array: containers stay where they are, others are
- * taken as the list's type says. */
-static enum err
-element(struct eval *e, const struct expr *x, const uint8_t *p, uint32_t n,
-    const struct type *t, struct val *out)
-{
-	if ((*p & 0xf0) == 0x80 || (*p & 0xf0) == 0x90 || *p >= 0xdc) {
-		if (*p < 0xe0) {
-			*out = (struct val){.tag = V_RAW, .n = n, .p = p};
-			return ERR_OK;
-		}
-	}
-	return val_read(e, x, p, n, t != NULL ? t : &type_any, out);
-}
-
 static enum err round_of(struct eval *e, struct loop_run *r, uint32_t i);
 
 /* An item of a list value goes to a loop's variable, or to fn. */
@@ -74,7 +59,10 @@ each_item(struct eval *e, const struct expr *x, const struct val *list,
     struct loop_run *r, struct iter *it)
 {
 	const struct var *var = r != NULL ? r->lp->var : NULL;
+	const struct type *t =
+	    x->type->item != NULL ? x->type->item : &type_any;
 	const bool *stop = r != NULL ? r->stop : &it->stop;
+	const bool maps = t->kind == K_MAP || t->kind == K_ANY;
 	const uint8_t *p, *end, *behind;
 	struct val v;
 	uint32_t n, i;
@@ -110,13 +98,12 @@ each_item(struct eval *e, const struct expr *x, const struct val *list,
 		if (behind == NULL)
 			return fail_at(e, x, ERR_SYNTAX, "malformed msgpack");
 		TRY(run_step(e, x, 1 + (uint32_t)((behind - p) >> 6)));
-		if (map && var != NULL) {
+		if (map && maps && var != NULL) {
 			e->vars[var->id] = (struct val){
 			    .tag = V_RAW, .n = (uint32_t)(behind - p), .p = p};
 			TRY(round_of(e, r, i + 1));
 		} else {
-			TRY(element(e, x, p, (uint32_t)(behind - p),
-			    x->type->item, &v));
+			TRY(val_read(e, x, p, (uint32_t)(behind - p), t, &v));
 			TRY(item(e, x, r, it, &v, i + 1));
 		}
 		p = behind;

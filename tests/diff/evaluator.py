@@ -818,7 +818,7 @@ def items(v):
     if not isinstance(v, Raw) or not isinstance(v.j, list):
         raise Refuse('TYPE', 'a list is wanted')
     t = v.t.item or ANY if v.t.kind == 'list' else ANY
-    return (Raw(j, t) if isinstance(j, (dict, list)) else read(j, t) for j in v.j)
+    return (read(j, t) for j in v.j)
 
 
 def rounds(env, loops):

@@ -265,6 +265,9 @@ class Gen:
         if c < 0.22 and depth > 1:
             x, opt = self.loop(kind, depth, True)
             return f'at({x}, {self.sure("int", 0)})', opt, PRIM
+        if c < 0.23 and self.bare(kind):
+            call = r.choice((f'first({self.bare(kind)})', f'last({self.bare(kind)})', f'at({self.bare(kind)}, {r.randint(0, 3)})'))
+            return call, False, PRIM
         if c < 0.24 and depth > 1:
             x, _ = self.loop(kind, depth)
             return f'list({x})[{r.randint(1, 3)}]', False, PRIM
@@ -272,8 +275,24 @@ class Gen:
             return f'need({self.gen(kind, depth - 1)[0]})', False, PRIM
         return getattr(self, 'a_' + kind)(depth), False, self.bound
 
+    def bare(self, kind):
+        """A list of scalars by its name."""
+        found = [(t, o) for t, k, o in self.scope if k == f'list {kind}']
+        if not found:
+            return None
+        text, opt = self.r.choice(found)
+        return f'{text} ?? []' if opt and not self.soft else text
+
     def a_list(self, kind, depth):
-        c = self.r.randrange(4)
+        c = self.r.randrange(6)
+        bare = self.bare(kind)
+        if c > 3 and bare:
+            if c == 4:
+                return f'{self.r.choice(("reverse", "list"))}({bare})', False, PRIM
+            if kind == 'text' and self.r.random() < 0.5:
+                v = self.name()
+                return f'concat({v}.tags ?? [] for {v} in lines, {bare})', False, PRIM
+            return f'concat({bare}, {self.bare(kind)})', False, PRIM
         if c == 0 and kind == 'text':
             return f'split({self.sure("text", depth - 1)}, {self.quoted(self.r.choice(",- aé"))})', False, PRIM
         if c == 1:

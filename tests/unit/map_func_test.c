@@ -294,6 +294,30 @@ T(times)
 	F("format(at, 'yyyyMMdd')", "format of a time wants a zone");
 }
 
+/* What a list holds is taken by the list's own type, however it is gone
+ * through. */
+T(elements)
+{
+	static const char odd[] = "{\"words\":[7,{\"a\":1}]}";
+	const struct mapping *m = try_expr("first(words)");
+
+	CHECK(m != NULL);
+	try_run(m, odd);
+	CHECK_STR(try_said, "{\"v\":\"7\"}");
+	m = try_expr("last(words)");
+	try_run(m, odd);
+	SAYS("text is wanted, and this is a map");
+	m = try_expr("count(w for w in words)");
+	try_run(m, odd);
+	SAYS("text is wanted, and this is a map");
+	m = try_expr("concat(l.tags ?? [] for l in lines)");
+	CHECK(m != NULL);
+	try_run(m, "{\"lines\":[{\"tags\":[12,\"x\"]}]}");
+	CHECK_STR(try_said, "{\"v\":[\"12\",\"x\"]}");
+	try_run(m, "{\"lines\":[{\"tags\":[[]]}]}");
+	SAYS("text is wanted, and this is a list");
+}
+
 T_MAIN(try_begin(); T_RUN(table) T_RUN(format) T_RUN(choices) T_RUN(numbers)
 	   T_RUN(lists) T_RUN(groups) T_RUN(allocate_sums) T_RUN(text)
-	       T_RUN(times) try_end())
+	       T_RUN(times) T_RUN(elements) try_end())
