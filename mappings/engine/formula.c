@@ -24,9 +24,14 @@ formula_load(const struct formula **out, const char *file,
 
 	if (l == NULL || x == NULL)
 		return err_note(ERR_NOMEM, "%s: no memory", file);
-	*l = (struct lang){
-	    .file = file, .a = a, .f = f, .p = &x->p, .roots = roots};
+	l->file = file;
+	l->a = a;
+	l->f = f;
+	l->p = &x->p;
+	l->roots = roots;
 	l->soft = true;
+	if (setjmp(l->full) != 0)
+		return err_note(ERR_LIMIT, "%s: a formula is too large", file);
 	x->p.file = file;
 	x->p.map = &x->map;
 	any = type_absent(l, &type_any, PRESENT);

@@ -11,13 +11,16 @@
 #ifndef VAYLA_ENGINE_LANG_H
 #define VAYLA_ENGINE_LANG_H
 
+#include <setjmp.h>
+
 #include "broker/base/arena.h"
 #include "broker/base/dec.h"
 #include "mappings/engine/mapping.h"
 
 #define LANG_DEPTH 48 /* nested parts of one expression, or nodes of data */
 #define LANG_ARGS 64
-#define LANG_NODES 1000 /* parts of one expression */
+#define LANG_NODES 1000	  /* parts of one expression */
+#define LANG_FIELDS 10000 /* fields and items of data, in one file */
 #define LANG_JOIN_MAX 200
 
 /* ---- types, as far as they are known at load ---- */
@@ -398,6 +401,7 @@ struct lang {
 	struct arena *a;
 	struct faults *f;
 	const struct schema_source *schemas;
+	jmp_buf full; /* where loading ends of what is too large */
 	struct program *p;
 	unsigned roots; /* FORMULA_* of a formula; 0: a mapping */
 
@@ -412,9 +416,13 @@ struct lang {
 	bool read;	   /* set when anything at all is read */
 	bool event_id;	   /* set when $event.id is read */
 	size_t points_max;
+	size_t fields_n; /* at most LANG_FIELDS */
 };
 
-void *lang_alloc(struct lang *l, size_t n); /* never NULL: dies when full */
+/* Never NULL: a file that needs more memory than there is gets a fault, and its
+ * loading ends at l->full, which whoever made `l` has set. All that is made
+ * lives in the arena, so nothing is lost by the jump. */
+void *lang_alloc(struct lang *l, size_t n);
 struct slice lang_copy(struct lang *l, struct slice s);
 
 /* A fault at an expression, or `at` bytes into its scalar. */

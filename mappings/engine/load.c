@@ -13,8 +13,11 @@ lang_alloc(struct lang *l, size_t n)
 {
 	void *p = arena_alloc(l->a, n > 0 ? n : 1);
 
-	if (p == NULL)
-		err_die("%s: no memory left to load it", l->file);
+	if (p == NULL) {
+		fault(
+		    l->f, l->file, NULL, "it needs too much memory; split it");
+		longjmp(l->full, 1);
+	}
 	return p;
 }
 
@@ -689,7 +692,12 @@ load_root(const char *path, struct yaml *root,
 
 	if (m == NULL || l == NULL)
 		return err_note(ERR_NOMEM, "%s: no memory", path);
-	*l = (struct lang){.file = path, .a = a, .f = f, .schemas = schemas};
+	l->file = path;
+	l->a = a;
+	l->f = f;
+	l->schemas = schemas;
+	if (setjmp(l->full) != 0)
+		return err_note(ERR_LIMIT, "%s is too large", path);
 	l->file = (const char *)lang_copy(l, slice_str(path)).p;
 	l->p = lang_alloc(l, sizeof(*l->p));
 	l->p->file = l->file;

@@ -10,7 +10,7 @@
 
 #include "mappings/engine/mapfile.h"
 
-#define MAPFILE_MEMORY ((size_t)64 * 1024 * 1024)
+#define MAPFILE_MEMORY ((size_t)256 * 1024 * 1024)
 
 /* "packs/ledger/a.map.yaml" -> "packs" and "ledger"; false without both. */
 static bool

@@ -66,6 +66,12 @@ new_node(struct lang *l, const struct yaml *y, const struct node *parent,
 {
 	struct node *n = lang_alloc(l, sizeof(*n));
 
+	if (++l->fields_n > LANG_FIELDS) {
+		fault(l->f, l->file, y,
+		    "more than %d fields in one mapping; split it",
+		    LANG_FIELDS);
+		longjmp(l->full, 1);
+	}
 	n->at = y;
 	n->name = name;
 	n->parent = parent;
@@ -275,6 +281,13 @@ load_map(struct lang *l, const struct yaml *y, struct node *n, unsigned depth)
 	size_t i, k;
 
 	n->kind = NODE_MAP;
+	if (y->count > MP_KEYS) {
+		fault(l->f, l->file, y,
+		    "more than %d fields in one map; "
+		    "no event can hold them",
+		    MP_KEYS);
+		return;
+	}
 	n->kids = lang_alloc(l, (y->count + 1) * sizeof(struct node *));
 	for (one = y->child; one != NULL; one = one->next)
 		if (!is_word(one->key))

@@ -299,6 +299,10 @@ write_close(struct eval *e, size_t mark, bool map, uint32_t count)
 		e->out[mark] = (uint8_t)((map ? 0x80 : 0x90) | count);
 		return ERR_OK;
 	}
+	/* more than a message may hold, as nobody could then store it */
+	if (map && count > MP_KEYS)
+		return fail_src(e, NULL, ERR_LIMIT,
+		    "more than %d keys in one map", MP_KEYS);
 	if (count <= 0xffff)
 		p = (*p = map ? 0xde : 0xdc, store(p + 1, count, 2));
 	else
