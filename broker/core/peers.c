@@ -11,6 +11,8 @@
 
 #define TAP_MAX (64 * 1024) /* a tapped event beyond this goes without data */
 #define EXTEND_MAX 64
+/* What a consumer that does not read makes the broker hold. */
+#define SUB_BYTES_MAX (16 * 1024 * 1024)
 
 static enum err
 send_map(struct daemon *d, struct slice peer, enum verb v, struct buf *header,
@@ -23,9 +25,9 @@ send_map(struct daemon *d, struct slice peer, enum verb v, struct buf *header,
 	return e;
 }
 
-void
-peers_error(struct daemon *d, struct slice peer, enum err e, const char *what,
-    uint64_t id)
+static void
+say_error(struct daemon *d, struct slice peer, enum err e, const char *what,
+    uint64_t id, struct slice sub)
 {
 	struct buf h;
 	size_t mark;
@@ -44,10 +46,22 @@ peers_error(struct daemon *d, struct slice peer, enum err e, const char *what,
 		mp_put_uint(&h, id);
 		n++;
 	}
+	if (sub.n > 0 && sub.n <= EVENT_TEXT) {
+		mp_put_cstr(&h, "sub");
+		mp_put_str(&h, sub);
+		n++;
+	}
 	mp_close_map(&h, mark, n);
 	/* Nothing depends on its arrival. */
 	(void)!send_map(d, peer, VERB_ERR, &h, SLICE_EMPTY);
 	buf_fini(&h);
+}
+
+void
+peers_error(struct daemon *d, struct slice peer, enum err e, const char *what,
+    uint64_t id)
+{
+	say_error(d, peer, e, what, id, SLICE_EMPTY);
 }
 
 /* ---- the end of sessions ---- */
@@ -394,11 +408,10 @@ on_sub(struct daemon *d, struct session *s, struct slice header)
 		return err_note(ERR_SYNTAX, "SUB needs a window");
 	(void)mp_get_int(header, "bytes", &bytes);
 	(void)mp_get_int(header, "patience", &patience);
-	if (window < 1 || window > 1024 || bytes < 1 ||
-	    bytes > 64 * 1024 * 1024 || patience < 1000 ||
-	    patience > 3600 * 1000)
+	if (window < 1 || window > 1024 || bytes < 1 || bytes > SUB_BYTES_MAX ||
+	    patience < 1000 || patience > 3600 * 1000)
 		return err_note(ERR_RANGE,
-		    "SUB: window is 1 to 1024, bytes 1 to 64 MiB, patience "
+		    "SUB: window is 1 to 1024, bytes 1 to 16 MiB, patience "
 		    "1000 to 3600000");
 	delivery_attach(&d->delivery,
 	    delivery_sub(&d->delivery, session_name(s)), s, (uint32_t)window,
@@ -555,11 +568,13 @@ static void
 on_other(
     struct daemon *d, struct session *s, enum verb v, const struct bus_msg *m)
 {
+	struct slice sub = SLICE_EMPTY;
 	enum err e = ERR_OK;
 
 	switch (v) {
 	case VERB_SUB:
 		e = on_sub(d, s, bus_part(m, 2));
+		(void)mp_get_str(bus_part(m, 2), "name", &sub);
 		break;
 	case VERB_ASK:
 		on_ask(d, s, m);
@@ -576,7 +591,7 @@ on_other(
 		break;
 	}
 	if (e != ERR_OK)
-		peers_error(d, session_peer(s), e, err_last(), 0);
+		say_error(d, session_peer(s), e, err_last(), 0, sub);
 }
 
 void

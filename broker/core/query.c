@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/base/utf8.h"
 #include "broker/core/query.h"
 #include "broker/core/query_money.h"
 
@@ -103,9 +104,48 @@ put_event(struct buf *out, const struct log_record *rec, const struct event *e,
 	mp_close_map(out, mark, n);
 }
 
+/* What happened out there. The excerpt is personal: for `sealer` alone. */
 static void
-put_settle(
-    struct buf *out, const struct log_record *rec, const struct settle *s)
+put_effect(struct buf *out, struct slice effect, struct sealer *sealer)
+{
+	struct slice remote, digest, sealed, excerpt;
+	size_t mark;
+	int64_t status, ms;
+	uint32_t n = 0;
+
+	mp_put_cstr(out, "effect");
+	mark = mp_open(out);
+	if (mp_get_bin(effect, "digest", &digest))
+		put_key_bin_hex(out, "digest", digest, &n);
+	if (mp_get_str(effect, "remote", &remote))
+		put_key_str(out, "remote", remote, &n);
+	if (mp_get_int(effect, "status", &status)) {
+		mp_put_cstr(out, "status");
+		mp_put_int(out, status);
+		n++;
+	}
+	if (mp_get_int(effect, "ms", &ms)) {
+		mp_put_cstr(out, "ms");
+		mp_put_int(out, ms);
+		n++;
+	}
+	if (sealer != NULL && mp_get_bin(effect, "excerpt", &sealed) &&
+	    sealer_open_bytes(sealer, sealed, &excerpt) == ERR_OK) {
+		if (utf8_valid(excerpt)) {
+			put_key_str(out, "excerpt", excerpt, &n);
+		} else {
+			mp_put_cstr(out, "excerpt");
+			mp_put_bin(out, excerpt);
+			n++;
+		}
+		sealer_reset(sealer);
+	}
+	mp_close_map(out, mark, n);
+}
+
+static void
+put_settle(struct buf *out, const struct log_record *rec,
+    const struct settle *s, struct sealer *sealer)
 {
 	size_t mark = mp_open(out);
 	uint32_t n = 0;
@@ -128,26 +168,7 @@ put_settle(
 	put_key_str(out, "key", s->key, &n);
 	put_key_str(out, "wait_type", s->wait_type, &n);
 	if (s->effect.n > 0) {
-		struct slice remote;
-		int64_t status, ms;
-		size_t m2;
-		uint32_t k = 0;
-
-		mp_put_cstr(out, "effect");
-		m2 = mp_open(out);
-		if (mp_get_str(s->effect, "remote", &remote))
-			put_key_str(out, "remote", remote, &k);
-		if (mp_get_int(s->effect, "status", &status)) {
-			mp_put_cstr(out, "status");
-			mp_put_int(out, status);
-			k++;
-		}
-		if (mp_get_int(s->effect, "ms", &ms)) {
-			mp_put_cstr(out, "ms");
-			mp_put_int(out, ms);
-			k++;
-		}
-		mp_close_map(out, m2, k);
+		put_effect(out, s->effect, sealer);
 		n++;
 	}
 	mp_close_map(out, mark, n);
@@ -222,7 +243,7 @@ put_record(struct query *q, const struct log_record *rec, bool with_data,
 		err = settle_read(rec->body, &s);
 		if (err != ERR_OK)
 			return err;
-		put_settle(out, rec, &s);
+		put_settle(out, rec, &s, unmask ? q->sealer : NULL);
 		break;
 	case REC_ACTION:
 		err = action_read(rec->body, &a);

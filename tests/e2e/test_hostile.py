@@ -1,6 +1,7 @@
 """Peers that mean no good, or are broken: what they send costs the broker little, and
 others are served."""
 import os
+import pathlib
 import random
 import socket
 import threading
@@ -11,7 +12,7 @@ import toybroker
 import zmq
 from harness import until
 from toybroker import order
-from vyclient import Client, No, pack
+from vyclient import Client, No, pack, show
 
 RSS_LIMIT = 160         # MiB, with four peers that flood
 
@@ -33,6 +34,7 @@ def flood(address, frames, stop):
     s = zmq.Context.instance().socket(zmq.DEALER)
     s.setsockopt(zmq.LINGER, 0)
     s.setsockopt(zmq.SNDHWM, 10)
+    show(s, pathlib.Path(address[len('ipc://'):]).parent / 'data' / 'access', 'operator')
     s.connect(address)
     s.send_multipart([b'VY1HELLO', pack({'v': 1, 'name': 'flood', 'role': 'operator'})])
     while not stop.is_set():
@@ -144,3 +146,21 @@ def test_a_peer_that_comes_and_goes(broker):
     op = broker.client('cli', 'operator')
     until(lambda: op.ask('status')['counts']['events'] > 0)
     until(lambda: len(op.ask('status')['sessions']) <= 2, 40)
+
+
+def test_one_that_reads_no_answer_loses_its_session(broker):
+    """Answers are kept for it up to its queue; then it is told FLOOD, and is over."""
+    op = broker.client('cli', 'operator')
+    s = zmq.Context.instance().socket(zmq.DEALER)
+    s.linger, s.rcvhwm, s.rcvbuf = 0, 1, 4096
+    show(s, broker.folder / 'data' / 'access', 'shop')
+    s.connect(broker.bus)
+    s.send_multipart([b'VY1HELLO', pack({'v': 1, 'name': 'shop', 'role': 'connector'})])
+    n, end = 0, time.monotonic() + 30
+    while [x for x in op.ask('status')['sessions'] if x['name'] == 'shop'] or n == 0:
+        assert time.monotonic() < end, f'{n} PUBs, and no answer read'
+        for _ in range(200):
+            n += 1
+            s.send_multipart([b'VY1PUB', pack({'n': n, 'count': 1}), pack([1, {**order(n)[1], 'source': 'books' * 40}])])
+    assert op.ask('status')['counts']['events'] == 0
+    s.close()
