@@ -62,6 +62,7 @@ class Vayla:
         self.file = self.folder / 'vayla.yaml'
         self.log = self.folder / 'run.log'
         self.process = None
+        self.within = ()    # words before those of a command
 
     def write(self):
         # JSON is YAML; every key and text is quoted, which config accepts.
@@ -70,7 +71,7 @@ class Vayla:
     def command(self, *words, check=True, timeout=60, **kw):
         """Run a verb on this configuration; its CompletedProcess."""
         env = {**os.environ, 'VAYLA_CONFIG': str(self.file)}
-        r = subprocess.run([str(PROGRAM), *map(str, words)], env=env, cwd=ROOT, text=True,
+        r = subprocess.run([*self.within, str(PROGRAM), *map(str, words)], env=env, cwd=ROOT, text=True,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, **kw)
         if check and r.returncode != 0:
             raise AssertionError(f'{words}: exit {r.returncode}\n{r.stdout}{r.stderr}')

@@ -134,7 +134,7 @@ def equation(v, orders):
     """ordered - credited = captured - refunded + still open, for each order, and
     each parcel is where it is; the timeline follows the journal, so it is given a
     moment."""
-    bus = Client(v.bus, 'week', 'operator')
+    bus = Client(v.bus, 'week', 'operator', access=v.data / 'access')
     bus.hello()
     end = time.monotonic() + 60
     for o in orders:
