@@ -11,6 +11,7 @@
 #include "broker/console/console.h"
 #include "broker/core/broker.h"
 #include "broker/core/verbs.h"
+#include "connectors/file/rows.h"
 #include "connectors/sdk/verbs.h"
 #include "connectors/sim/verbs.h"
 #include "mappings/engine/verbs.h"
@@ -19,6 +20,7 @@ static int
 map_verbs(int argc, char **argv)
 {
 	static const struct map_verb more[] = {
+	    {"rows", rows_verb, "a CSV file as the events that it becomes"},
 	    {"shadow", map_shadow, "what a new version would have done"},
 	    {"deploy", map_deploy, "take mappings into use"},
 	    {"rollback", map_rollback, "go back to those of before"},

@@ -310,10 +310,17 @@ arg_zone(struct lang *l, struct expr *a)
 	name = check_const_text(a);
 	if (name.p == NULL || zone_get(name, &a->zone) == ERR_OK)
 		return true;
-	lang_fault(l, a,
-	    "there is no zone '%.*s'; zones are named as "
-	    "Europe/Helsinki or UTC",
-	    SLICE_ARG(name));
+	if (memmem(name.p, name.n, "yy", 2) != NULL ||
+	    memmem(name.p, name.n, "dd", 2) != NULL)
+		lang_fault(l, a,
+		    "a zone is wanted here; behind a pattern stands one too: "
+		    "time(x, '%.*s', 'Europe/Helsinki')",
+		    SLICE_ARG(name));
+	else
+		lang_fault(l, a,
+		    "there is no zone '%.*s'; zones are named as "
+		    "Europe/Helsinki or UTC",
+		    SLICE_ARG(name));
 	return false;
 }
 

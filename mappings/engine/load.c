@@ -469,9 +469,9 @@ check_id(struct lang *l, const struct emit *e)
 			return;
 	}
 	lang_warn(l, e->id,
-	    "what has changed can change back; let the id hold $event.id, a "
-	    "time or a version of the source, or the second time is taken for "
-	    "the first");
+	    "what has changed can change back, and the second time would be "
+	    "taken for the first; say which is newer (again: revise by TIME), "
+	    "or let the id hold $event.id, a time or a version of the source");
 }
 
 static void

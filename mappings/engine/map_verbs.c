@@ -384,18 +384,48 @@ explain(int argc, char **argv)
 /* ---- learn ---- */
 
 static enum err
+learn_one(struct learn *l, struct slice text, struct buf *mp)
+{
+	enum err e;
+
+	buf_reset(mp);
+	e = source_to_mp(text, NULL, mp);
+	return e == ERR_OK ? learn_add(l, buf_all(mp)) : e;
+}
+
+/* A file's samples: one, or JSON lines, which begin with a line that is whole
+ * and go on. */
+static enum err
+learn_text(struct learn *l, struct slice text, struct buf *mp)
+{
+	const uint8_t *end = memchr(text.p, '\n', text.n);
+	size_t n = end != NULL ? (size_t)(end - text.p) + 1 : text.n;
+	enum err e;
+
+	buf_reset(mp);
+	if (n == text.n || text.p[0] != '{' || text.p[n] != '{' ||
+	    json_to_mp(slice_of(text.p, n), mp, NULL) != ERR_OK)
+		return learn_one(l, text, mp);
+	for (; text.n > 0; text = slice_from(text, n)) {
+		end = memchr(text.p, '\n', text.n);
+		n = end != NULL ? (size_t)(end - text.p) + 1 : text.n;
+		e = learn_one(l, slice_of(text.p, n), mp);
+		if (e != ERR_OK)
+			return e;
+	}
+	return ERR_OK;
+}
+
+static enum err
 learn_from(struct learn *l, const char *path, struct buf *mp)
 {
 	struct buf text;
 	enum err e;
 
 	buf_init(&text, 16 * 1024 * 1024);
-	buf_reset(mp);
 	e = file_read(path, &text);
 	if (e == ERR_OK)
-		e = source_to_mp(buf_all(&text), NULL, mp);
-	if (e == ERR_OK)
-		e = learn_add(l, buf_all(mp));
+		e = learn_text(l, buf_all(&text), mp);
 	buf_fini(&text);
 	return e == ERR_OK ? e : err_wrap(e, "%s", path);
 }
@@ -408,7 +438,8 @@ learn(int argc, char **argv)
 	    .usage = "vayla map learn TYPE SAMPLE...",
 	    .help =
 		"Writes a first draft of the schema of TYPE on stdout, from "
-		"samples (JSON, XML or EDIFACT): paths, types, what is not "
+		"samples (JSON, lines of JSON, XML or EDIFACT): paths, types, "
+		"what is not "
 		"always there, what repeats. Look at "
 		"each line before it goes to schema/TYPE.yaml.",
 	    .opts = opts,

@@ -262,6 +262,7 @@ T(times)
 	V("time(at)", "\"2026-03-01T10:00:00Z\"");
 	R("time(s, 'UTC')", "the text 'text' is no time");
 	F("time(local, 'Europe/Helsinky')", "there is no zone");
+	F("time(local, 'dd.MM.yyyy')", "behind a pattern stands one too");
 	V("time(1772359200, s)", "\"2026-03-01T10:00:00Z\"");
 	V("time(1772359200123, 'ms')", "\"2026-03-01T10:00:00.123Z\"");
 	V("time(1772359200.5, s)", "\"2026-03-01T10:00:00.500Z\"");
