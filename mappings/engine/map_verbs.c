@@ -12,6 +12,7 @@
 #include "broker/base/file.h"
 #include "broker/base/opt.h"
 #include "broker/base/json.h"
+#include "mappings/engine/doc.h"
 #include "mappings/engine/format.h"
 #include "mappings/engine/learn.h"
 #include "mappings/engine/map_run.h"
@@ -572,6 +573,106 @@ vocabulary(int argc, char **argv)
 	return e == ERR_OK ? EXIT_OK : EXIT_FAILED;
 }
 
+/* ---- doc ---- */
+
+struct documented {
+	struct buf out;
+	bool html;
+	enum err e;
+};
+
+static void
+doc_file(const char *path, void *self)
+{
+	struct documented *d = self;
+	struct mapfile m;
+	struct faults f;
+	enum err e;
+
+	faults_init(&f);
+	e = mapfile_open(&m, path, &f);
+	if (e == ERR_OK)
+		e = doc_mapping(&m, d->html, &d->out);
+	else if (f.text.n > 0)
+		fwrite(f.text.p, 1, f.text.n, stderr);
+	else
+		fprintf(stderr, "vayla map doc: %s\n", err_last());
+	if (e != ERR_OK)
+		d->e = e;
+	mapfile_close(&m);
+	faults_fini(&f);
+}
+
+/* A mapping, a pack's folder, or a pack's name in the packs folder. */
+static void
+doc_named(const char *word, struct documented *d)
+{
+	char packs[PATH_MAX], dir[2 * PATH_MAX];
+	size_t before = d->out.n;
+
+	if (ends(word, ".yaml")) {
+		doc_file(word, d);
+		return;
+	}
+	each_of_pack(word, doc_file, d);
+	if (d->out.n == before && strchr(word, '/') == NULL &&
+	    config_packs(packs, sizeof(packs))) {
+		snprintf(dir, sizeof(dir), "%s/%s", packs, word);
+		each_of_pack(dir, doc_file, d);
+	}
+	if (d->out.n == before && d->e == ERR_OK) {
+		d->e = ERR_NOTFOUND;
+		fprintf(stderr, "vayla map doc: %s: no mappings there\n", word);
+	}
+}
+
+static int
+doc(int argc, char **argv)
+{
+	const char *form = NULL;
+	const struct opt opts[] = {{.name = "output",
+				       .letter = 'o',
+				       .type = OPT_TEXT,
+				       .arg = "markdown|html",
+				       .help = "markdown (default), or one "
+					       "page of HTML",
+				       .text = &form},
+	    {.name = NULL}};
+	const struct command command = {
+	    .usage = "vayla map doc FILE...|PACK...",
+	    .help = "Prints mappings as pages for people who keep books, not "
+		    "programs: what each takes and when, what comes out, where "
+		    "every field comes from in words, its tables, conditions, "
+		    "waits and questions, and its tests as examples. FILE is a "
+		    "mapping, PACK a pack's folder or its name.",
+	    .opts = opts,
+	    .min_args = 1,
+	    .max_args = -1};
+	struct documented d = {.e = ERR_OK};
+	bool done;
+	int n;
+
+	if (opt_parse(&command, argc, argv, &n, &done) != ERR_OK)
+		return usage();
+	if (done)
+		return EXIT_OK;
+	if (form != NULL && strcmp(form, "markdown") != 0 &&
+	    strcmp(form, "html") != 0) {
+		fprintf(stderr, "vayla map doc: -o is markdown or html\n");
+		return EXIT_USAGE;
+	}
+	d.html = form != NULL && strcmp(form, "html") == 0;
+	buf_init(&d.out, 64 * 1024 * 1024);
+	doc_begin(d.html, "Mappings", &d.out);
+	for (int i = 0; i < n; i++)
+		doc_named(argv[1 + i], &d);
+	doc_end(d.html, &d.out);
+	if (d.e == ERR_OK)
+		d.e = fd_write(1, buf_all(&d.out));
+	buf_fini(&d.out);
+	return d.e == ERR_OK ? EXIT_OK : exit_status(d.e);
+}
+
 static void
 print_verbs(const struct map_verb *v, FILE *to)
 {
@@ -596,6 +697,7 @@ map_verb(int argc, char **argv, const struct map_verb *more)
 	    {"test", test, "run the tests that stand in mappings"},
 	    {"run", run, "one event through a mapping"},
 	    {"explain", explain, "where each field of the outcome came from"},
+	    {"doc", doc, "a mapping in words, as a page"},
 	    {"learn", learn, "a first draft of a schema, from samples"},
 	    {"format", format,
 		"the forms of files as JSON Schemas, for editors"},
