@@ -14,11 +14,9 @@
 #include "broker/base/json.h"
 #include "mappings/engine/doc.h"
 #include "mappings/engine/format.h"
-#include "mappings/engine/learn.h"
 #include "mappings/engine/map_run.h"
 #include "mappings/engine/mapfile.h"
 #include "mappings/engine/maptest.h"
-#include "mappings/engine/source.h"
 #include "mappings/engine/sweep.h"
 #include "mappings/engine/verbs.h"
 #include "mappings/engine/vocab_doc.h"
@@ -382,101 +380,6 @@ explain(int argc, char **argv)
 	return run_as(argc, argv, true);
 }
 
-/* ---- learn ---- */
-
-static enum err
-learn_one(struct learn *l, struct slice text, struct buf *mp)
-{
-	enum err e;
-
-	buf_reset(mp);
-	e = source_to_mp(text, NULL, mp);
-	return e == ERR_OK ? learn_add(l, buf_all(mp)) : e;
-}
-
-/* A file's samples: one, or JSON lines, which begin with a line that is whole
- * and go on. */
-static enum err
-learn_text(struct learn *l, struct slice text, struct buf *mp)
-{
-	const uint8_t *end = memchr(text.p, '\n', text.n);
-	size_t n = end != NULL ? (size_t)(end - text.p) + 1 : text.n;
-	enum err e;
-
-	buf_reset(mp);
-	if (n == text.n || text.p[0] != '{' || text.p[n] != '{' ||
-	    json_to_mp(slice_of(text.p, n), mp, NULL) != ERR_OK)
-		return learn_one(l, text, mp);
-	for (; text.n > 0; text = slice_from(text, n)) {
-		end = memchr(text.p, '\n', text.n);
-		n = end != NULL ? (size_t)(end - text.p) + 1 : text.n;
-		e = learn_one(l, slice_of(text.p, n), mp);
-		if (e != ERR_OK)
-			return e;
-	}
-	return ERR_OK;
-}
-
-static enum err
-learn_from(struct learn *l, const char *path, struct buf *mp)
-{
-	struct buf text;
-	enum err e;
-
-	buf_init(&text, 16 * 1024 * 1024);
-	e = file_read(path, &text);
-	if (e == ERR_OK)
-		e = learn_text(l, buf_all(&text), mp);
-	buf_fini(&text);
-	return e == ERR_OK ? e : err_wrap(e, "%s", path);
-}
-
-static int
-learn(int argc, char **argv)
-{
-	static const struct opt opts[] = {{.name = NULL}};
-	static const struct command command = {
-	    .usage = "vayla map learn TYPE SAMPLE...",
-	    .help =
-		"Writes a first draft of the schema of TYPE on stdout, from "
-		"samples (JSON, lines of JSON, XML or EDIFACT): paths, types, "
-		"what is not "
-		"always there, what repeats. Look at "
-		"each line before it goes to schema/TYPE.yaml.",
-	    .opts = opts,
-	    .min_args = 2,
-	    .max_args = -1};
-	struct arena a;
-	struct learn *l;
-	struct buf out, mp;
-	enum err e = ERR_OK;
-	bool done;
-	int n;
-
-	if (opt_parse(&command, argc, argv, &n, &done) != ERR_OK)
-		return usage();
-	if (done)
-		return EXIT_OK;
-	arena_init(&a, 256 * 1024 * 1024);
-	buf_init(&out, 16 * 1024 * 1024);
-	buf_init(&mp, 16 * 1024 * 1024);
-	l = learn_new(&a);
-	if (l == NULL)
-		e = err_note(ERR_NOMEM, "no memory to learn");
-	for (int i = 1; e == ERR_OK && i < n; i++)
-		e = learn_from(l, argv[1 + i], &mp);
-	if (e == ERR_OK)
-		e = learn_write(l, slice_str(argv[1]), &out);
-	if (e == ERR_OK)
-		e = fd_write(1, buf_all(&out));
-	if (e != ERR_OK)
-		fprintf(stderr, "vayla map learn: %s\n", err_last());
-	arena_fini(&a);
-	buf_fini(&out);
-	buf_fini(&mp);
-	return e == ERR_OK ? EXIT_OK : EXIT_FAILED;
-}
-
 /* ---- format ---- */
 
 static int
@@ -698,7 +601,7 @@ map_verb(int argc, char **argv, const struct map_verb *more)
 	    {"run", run, "one event through a mapping"},
 	    {"explain", explain, "where each field of the outcome came from"},
 	    {"doc", doc, "a mapping in words, as a page"},
-	    {"learn", learn, "a first draft of a schema, from samples"},
+	    {"learn", map_learn, "a first draft of a schema, from samples"},
 	    {"format", format,
 		"the forms of files as JSON Schemas, for editors"},
 	    {"vocabulary", vocabulary, "the canonical types, as a page"},

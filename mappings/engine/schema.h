@@ -99,6 +99,10 @@ const char *const *schema_names(
  * ERR_MISSING with the path in the note. Unknown fields pass if open. */
 enum err schema_check(const struct schema *s, struct slice data) MUST_CHECK;
 
+/* Why this one value, of what stands within it only the kind, is not what the
+ * field describes; NULL when it is. Absence is the caller's business. */
+const char *schema_misfit(const struct schema_field *x, const struct mp *v);
+
 /*
  * Data with every text of a `json` field replaced by what it holds: appended to
  * out. ERR_SYNTAX names the path of a text that is no JSON. Blank and null stay

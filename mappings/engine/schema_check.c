@@ -140,6 +140,27 @@ scalar_misfit(const struct schema_field *x, const struct mp *v)
 	return NULL;
 }
 
+const char *
+schema_misfit(const struct schema_field *x, const struct mp *v)
+{
+	const char *why;
+
+	switch (x->type) {
+	case SCHEMA_ANY:
+		return NULL;
+	case SCHEMA_MAP:
+		return v->type == MP_MAP ? NULL : "must be a map";
+	case SCHEMA_LIST:
+		return v->type == MP_ARRAY ? NULL : "must be a list";
+	default:
+		break;
+	}
+	why = scalar_misfit(x, v);
+	if (why == NULL && x->enum_n > 0 && !enum_fits(x, v))
+		why = "is none of the words its schema lists";
+	return why;
+}
+
 static enum err check(const struct schema *s, const struct schema_field *x,
     struct mp_in *in, const struct step *at, int depth);
 
@@ -236,13 +257,11 @@ check(const struct schema *s, const struct schema_field *x, struct mp_in *in,
 		*in = from;
 		return mp_skip(in);
 	}
+	if ((misfit = schema_misfit(x, &v)) != NULL)
+		return refuse(ERR_TYPE, at, misfit);
 	if (x->type == SCHEMA_MAP)
-		return v.type != MP_MAP
-			   ? refuse(ERR_TYPE, at, "must be a map")
-			   : check_map(s, x, in, v.count, at, depth + 1);
+		return check_map(s, x, in, v.count, at, depth + 1);
 	if (x->type == SCHEMA_LIST) {
-		if (v.type != MP_ARRAY)
-			return refuse(ERR_TYPE, at, "must be a list");
 		for (uint32_t i = 0; i < v.count; i++) {
 			struct step here = {.up = at, .item = i + 1};
 
@@ -252,11 +271,6 @@ check(const struct schema *s, const struct schema_field *x, struct mp_in *in,
 		}
 		return ERR_OK;
 	}
-	if ((misfit = scalar_misfit(x, &v)) != NULL)
-		return refuse(ERR_TYPE, at, misfit);
-	if (x->enum_n > 0 && !enum_fits(x, &v))
-		return refuse(
-		    ERR_TYPE, at, "is none of the words its schema lists");
 	return ERR_OK;
 }
 

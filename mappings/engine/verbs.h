@@ -15,4 +15,6 @@ struct map_verb {
  */
 int map_verb(int argc, char **argv, const struct map_verb *more);
 
+int map_learn(int argc, char **argv);
+
 #endif

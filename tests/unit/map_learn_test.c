@@ -1,5 +1,6 @@
 /* learn: what it writes loads as a schema, and its samples fit it. */
 #include "broker/base/json.h"
+#include "mappings/engine/drift.h"
 #include "mappings/engine/learn.h"
 #include "mappings/engine/schema.h"
 #include "tests/unit/t.h"
@@ -109,4 +110,70 @@ T(types)
 	arena_fini(&a);
 }
 
-T_MAIN(T_RUN(writes_what_loads) T_RUN(types))
+/* What differs from the schema there is, each once, with how often. */
+T(drift)
+{
+	static const char schema[] =
+	    "schema: p.d/1\nblank: absent\nfields:\n  id: text\n"
+	    "  st: {type: text, enum: [a, b]}\n  n?: decimal\n"
+	    "  l: {items: {x: integer, y?: text}}\n"
+	    "  j?: {json: true, fields: {k: text}}\n  m?: {fields: {z: "
+	    "bool}}\n";
+	static const char *const fits =
+	    "{\"id\":1,\"st\":\"a\",\"n\":\"\",\"l\":[],\"j\":\"{\\\"k\\\":"
+	    "\\\"v\\\"}\"}";
+	static const char *const differs =
+	    "[{\"id\":null,\"st\":\"c\",\"new\":{\"deep\":1},\"n\":\"1,5\","
+	    "\"l\":[{\"x\":1.5},{\"x\":2,\"w\":1},{\"w\":[1]}],\"j\":"
+	    "\"{\\\"q\\\":1}\",\"m\":[]},{\"id\":\"\",\"st\":\"b\",\"l\":{},"
+	    "\"j\":\"no\"}]";
+	static const char want[] =
+	    "id: is required and is null\n"
+	    "st: is none of the words its schema lists 'c'\n"
+	    "new: is not in the schema\n"
+	    "n: must be a decimal number '1,5'\n"
+	    "l[].x: must be a whole number '1.5'\n"
+	    "l[].w: is not in the schema (2 times)\n"
+	    "l[].x: is required and is missing\n"
+	    "j.q: is not in the schema\n"
+	    "j.k: is required and is missing\n"
+	    "m: must be a map\n"
+	    "id: is required and is blank\n"
+	    "l: must be a list\n"
+	    "j: is a text that holds no JSON\n";
+	char *dir = tmp_make(), path[512];
+	const struct schema *s = NULL;
+	struct arena a;
+	struct faults f;
+	struct buf out, mp;
+	struct drift *d;
+	FILE *file;
+
+	arena_init(&a, 1 << 24);
+	faults_init(&f);
+	buf_init(&out, 1 << 20);
+	buf_init(&mp, 1 << 20);
+	snprintf(path, sizeof(path), "%s/p.d.yaml", dir);
+	file = fopen(path, "w");
+	fputs(schema, file);
+	fclose(file);
+	CHECK_OK(schema_load(path, false, &a, &f, &s));
+	d = drift_new(&a, s);
+	CHECK_OK(json_to_mp(slice_str(fits), &mp, NULL));
+	CHECK_OK(drift_add(d, buf_all(&mp)));
+	CHECK(drift_write(d, &out) == 0 && out.n == 0);
+	buf_reset(&mp);
+	CHECK_OK(json_to_mp(slice_str(differs), &mp, NULL));
+	CHECK_OK(drift_add(d, buf_all(&mp)));
+	CHECK(drift_write(d, &out) == 13);
+	CHECK_STR(buf_cstr(&out), want);
+	CHECK(drift_add(d, SLICE_LIT("\x91\x91\x80")) == ERR_TYPE);
+	CHECK(drift_add(d, SLICE_LIT("\x81")) != ERR_OK);
+	tmp_free(dir);
+	faults_fini(&f);
+	buf_fini(&out);
+	buf_fini(&mp);
+	arena_fini(&a);
+}
+
+T_MAIN(T_RUN(writes_what_loads) T_RUN(types) T_RUN(drift))
