@@ -5,7 +5,7 @@
 set -u
 seconds=$1
 shift
-/usr/bin/python3 tests/diff/seeds.py build/fuzz/seeds/fuzz_map || exit 1
+/usr/bin/python3 tests/diff/seeds.py build/fuzz/seeds || exit 1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for program in "$@"; do
