@@ -95,8 +95,18 @@ address(struct map *m, const char *name, const struct address *a)
 	map_close(&in);
 }
 
+/* From the moment it counts on the money until it is off, a shop has taken the
+ * goods off its own stock. */
+static bool
+taken(const char *status)
+{
+	return strcmp(status, "processing") == 0 ||
+	       strcmp(status, "on_hold") == 0 ||
+	       strcmp(status, "completed") == 0;
+}
+
 static void
-lines(struct map *m, const struct order *o)
+lines(struct map *m, const struct order *o, const char *status)
 {
 	key(m, "lines");
 	mp_put_array(m->b, (uint32_t)o->lines_n);
@@ -109,6 +119,7 @@ lines(struct map *m, const struct order *o)
 		text(&in, "sku", l->good->sku);
 		text(&in, "name", l->good->name);
 		integer(&in, "quantity", l->quantity);
+		integer(&in, "taken", taken(status) ? l->quantity : 0);
 		tax_class(&in, l->good->vat);
 		cents(&in, "before", l->before.net);
 		cents(&in, "before_tax", l->before.vat);
@@ -223,7 +234,7 @@ order_write(struct buf *out, const struct order *o, const struct order_news *n)
 	text(&m, "vat_id", o->vat_id);
 	address(&m, "billing", &o->billing);
 	address(&m, "delivery", &o->delivery);
-	lines(&m, o);
+	lines(&m, o, n->status);
 	extras(&m, "shipping", &o->shipping, o->shipping.title != NULL);
 	extras(&m, "fees", o->fees, o->fees_n);
 	coupons(&m, o, &t);

@@ -19,7 +19,7 @@ import pytest
 
 from harness import books, cents, until
 from test_day import agree
-from test_week import at_rest, equation, everything, shelves, week, wrong   # noqa: F401 (a fixture)
+from test_week import at_rest, equation, everything, next_list, to_sell, week, wrong   # noqa: F401 (a fixture)
 from vyclient import Client
 
 SEED = int(os.environ.get('VAYLA_SEED', '1'))
@@ -68,11 +68,12 @@ def right(v, w, folder):
     """All that must hold in the end."""
     until(lambda: v.command('status', check=False, timeout=30).returncode == 0, 120, 0.5)
     asked(v, w)
+    next_list(v, w)
     at_rest(v, 900)
     equation(v, w.orders)
     folder = folder()
     agree(w.orders, folder, revised=True)
-    assert w.stock() == shelves(w)
+    assert w.stock() == to_sell(w)
     return folder
 
 
