@@ -93,6 +93,11 @@ node_value(struct eval *e, const struct node *n, struct val *v, bool *there)
 		return ERR_OK;
 	}
 	TRY(err);
+	/* where the target's "" is absent, an optional field is left out; a
+	 * required one keeps what stands there: nobody waits for a name */
+	if (v->tag == V_TEXT && v->n == 0 && n->optional && n->want != NULL &&
+	    n->want->blank)
+		*v = (struct val){.tag = V_ABSENT, .scale = WHY_BLANK};
 	if (v->tag == V_ABSENT) {
 		*there = false;
 		if (e->explain != NULL && n->optional)

@@ -99,8 +99,8 @@ vocab_doc(const struct vocabulary *v, struct buf *out)
 	    "may be left out, (personal) what is sealed under the key of the "
 	    "event's person.\n\n"
 	    "Amounts are decimals and positive; the type or a field says which "
-	    "way they go. Ids are text. Times are UTC. Text is never empty: "
-	    "what is not known is left out.\n\n"
+	    "way they go. Ids are text. Times are UTC. An empty text counts as "
+	    "missing: what is not known is left out.\n\n"
 	    "| Type | Says | Subject |\n|---|---|---|\n");
 	for (size_t i = 0; i < v->n; i++) {
 		const struct schema *s = v->schemas[i];

@@ -120,6 +120,8 @@ class Out:
                     return
             elif not isinstance(v, list):
                 v = ev.written(v)
+                if optional and v == '':
+                    return  # the vocabulary's "" is absent
             self.data[name] = v
         except Refuse as e:
             if optional and e.absent and e.path is None:

@@ -188,6 +188,14 @@ static const struct row absence[] = {
 	"      v: meta.a ?? 'none'\n      w: count(x for x in meta.l if "
 	"has(x.y))\n",
 	"{\"v\":\"none\",\"w\":1}"},
+    {"a target's too: what comes out blank is left out", FILE_OK,
+	HEAD "emit:\n  - type: t.shop\n    id: 'x'\n    subject: 'k:1'\n"
+	     "    data: {s: s, o?: trim(' '), at: at}\n",
+	"{\"s\":\"text\",\"at\":\"2026-03-01T10:00:00Z\"}"},
+    {"but what must be there stays as it is", FILE_OK,
+	HEAD "emit:\n  - type: t.shop\n    id: 'x'\n    subject: 'k:1'\n"
+	     "    data: {s: trim(' '), at: at}\n",
+	"{\"s\":\"\",\"at\":\"2026-03-01T10:00:00Z\"}"},
     {"blank: absent does not make a field optional", FILE_REFUSED,
 	"map: t.m/1\nfrom: t.shop\n" DATA "      v: s\n", "is blank"},
 };
