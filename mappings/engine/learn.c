@@ -10,6 +10,7 @@
 #include "mappings/engine/learn.h"
 
 #define LEARN_DEPTH 24
+#define WORDS 6
 
 enum seen {
 	SEEN_INT = 1,
@@ -31,6 +32,9 @@ struct field {
 	size_t there; /* how many maps had the key */
 	size_t nulls, blanks;
 	size_t json; /* texts that held JSON */
+	/* The different texts, while they are few: for who reviews an enum. */
+	size_t words_n, texts; /* words_n = WORDS + 1: too many */
+	struct slice words[WORDS];
 	size_t maps; /* how many of its values were maps */
 	struct field *fields, *next;
 	struct field *item;
@@ -100,6 +104,34 @@ field_of(struct learn *l, struct field *map, struct slice name)
 	return *f;
 }
 
+/* A word: what an enum may hold, and what can stand in a comment. */
+static bool
+is_word(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') ||
+			(s.p[i] >= 'A' && s.p[i] <= 'Z') || s.p[i] == '_' ||
+			s.p[i] == '-'))
+			return false;
+	return s.n > 0 && s.n <= 24;
+}
+
+static enum err
+see_word(struct learn *l, struct field *f, struct slice s)
+{
+	f->texts++;
+	if (f->words_n > WORDS)
+		return ERR_OK;
+	for (size_t i = 0; i < f->words_n; i++)
+		if (slice_eq(f->words[i], s))
+			return ERR_OK;
+	if (f->words_n == WORDS || !is_word(s)) {
+		f->words_n = WORDS + 1;
+		return ERR_OK;
+	}
+	return arena_copy(l->a, s, &f->words[f->words_n++]);
+}
+
 static enum err see(
     struct learn *l, struct field *f, struct mp_in *in, unsigned depth);
 
@@ -157,6 +189,7 @@ see(struct learn *l, struct field *f, struct mp_in *in, unsigned depth)
 			f->json++;
 		} else {
 			f->seen |= text_kind(m.bytes);
+			return see_word(l, f, m.bytes);
 		}
 		return ERR_OK;
 	case MP_ARRAY:
@@ -312,16 +345,32 @@ put_name(struct buf *out, struct slice name)
 static void put_fields(
     struct buf *out, const struct field *f, unsigned depth, bool *local);
 
+/* What was seen of a text that may be one of a few words. */
 static void
-put_word(struct buf *out, const char *key, const char *type, bool optional,
-    bool json)
+put_words(struct buf *out, const struct field *f)
 {
+	if (f->seen != SEEN_TEXT || f->words_n == 0 || f->words_n > WORDS ||
+	    f->texts < 3 || f->texts < 2 * f->words_n)
+		return;
+	buf_str(out, " # always one of:");
+	for (size_t i = 0; i < f->words_n; i++)
+		buf_printf(out, " %.*s", SLICE_ARG(f->words[i]));
+}
+
+static void
+put_word(struct buf *out, const struct field *f, const char *key,
+    const char *type, bool optional)
+{
+	bool json = f->json > 0;
+
 	if (!optional && !json && strcmp(key, "type") == 0)
-		buf_printf(out, " %s\n", type);
+		buf_printf(out, " %s", type);
 	else
-		buf_printf(out, " {%s: %s%s%s}\n", key, type,
+		buf_printf(out, " {%s: %s%s%s}", key, type,
 		    optional ? ", optional: true" : "",
 		    json ? ", json: true" : "");
+	put_words(out, f);
+	buf_byte(out, '\n');
 }
 
 static void
@@ -378,7 +427,7 @@ put_type(struct buf *out, const struct field *f, unsigned depth, bool optional,
 	if (t != NULL && strcmp(t, "integer") == 0 && id_name(f->name))
 		t = "text";
 	if (t != NULL) {
-		put_word(out, "type", t, optional, json);
+		put_word(out, f, "type", t, optional);
 		return;
 	}
 	if (f->seen == SEEN_MAP && f->fields != NULL) {
@@ -392,9 +441,9 @@ put_type(struct buf *out, const struct field *f, unsigned depth, bool optional,
 	}
 	buf_init(&nested, 256);
 	if (list && i != NULL && i->nulls == 0 && put_nested(&nested, i, local))
-		put_word(out, "list", buf_cstr(&nested), optional, json);
+		put_word(out, f, "list", buf_cstr(&nested), optional);
 	else
-		put_word(out, list ? "list" : "type", "any", optional, json);
+		put_word(out, f, list ? "list" : "type", "any", optional);
 	buf_fini(&nested);
 }
 

@@ -110,6 +110,40 @@ T(types)
 	arena_fini(&a);
 }
 
+/* Words that come again and again are named for whoever writes an enum. */
+T(words)
+{
+	struct learn *l;
+	struct arena a;
+	struct buf out, mp;
+
+	arena_init(&a, 1 << 24);
+	buf_init(&out, 1 << 20);
+	buf_init(&mp, 1 << 20);
+	l = learn_new(&a);
+	for (int i = 0; i < 9; i++) {
+		char json[200];
+
+		snprintf(json, sizeof(json),
+		    "{\"st\":\"%s\",\"x\":{\"one\":\"a\"},\"name\":\"n %d\","
+		    "\"many\":\"w%c\"}",
+		    i % 2 ? "open" : "on-hold", i, 'a' + i);
+		buf_reset(&mp);
+		CHECK_OK(json_to_mp(slice_str(json), &mp, NULL));
+		CHECK_OK(learn_add(l, buf_all(&mp)));
+	}
+	CHECK_OK(learn_write(l, SLICE_LIT("p.x"), &out));
+	CHECK(strstr(buf_cstr(&out),
+		  "  st: text # always one of: on-hold open\n") != NULL);
+	CHECK(strstr(buf_cstr(&out), "      one: text # always one of: a\n") !=
+	      NULL);
+	CHECK(strstr(buf_cstr(&out), "  name: text\n") != NULL);
+	CHECK(strstr(buf_cstr(&out), "  many: text\n") != NULL);
+	buf_fini(&out);
+	buf_fini(&mp);
+	arena_fini(&a);
+}
+
 /* What differs from the schema there is, each once, with how often. */
 T(drift)
 {
@@ -176,4 +210,4 @@ T(drift)
 	arena_fini(&a);
 }
 
-T_MAIN(T_RUN(writes_what_loads) T_RUN(types) T_RUN(drift))
+T_MAIN(T_RUN(writes_what_loads) T_RUN(types) T_RUN(words) T_RUN(drift))
