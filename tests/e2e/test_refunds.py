@@ -10,7 +10,7 @@ import urllib.parse
 import pytest
 
 from farside import Answer, Far
-from harness import books, cents, check_books, until
+from harness import FIXTURES, books, cents, check_books, until
 from shop import euro, request, send_callback, send_order, shop_order, total_cents
 
 SHOP, PAY = 'shop-secret', 'pay-secret'
@@ -364,3 +364,85 @@ def test_a_shop_that_is_asked_tells_its_refunds(vayla, tmp_path):
         assert v.stop() == 0
     finally:
         far.stop()
+
+
+LIVE = FIXTURES / 'live' / 'woocommerce'
+
+
+@pytest.mark.skipif(not LIVE.is_dir(), reason=f'NO FIXTURES in {FIXTURES}')
+def test_a_refund_of_a_running_shop(v):
+    """An order of two as WooCommerce 11 told it, and the refund of one of them, put back on the shelf."""
+    def said(name):
+        text = (LIVE / f'{name}.response.txt').read_text()
+        return json.loads(text[text.index('{'):])
+    refund = said('12-refund')
+    assert send_order(v, SHOP, said('10-order'))[0] == 200
+    assert send_callback(v, PAY, 12, 3570, 'tx-12')[0] == 200
+    send_refund(v, {**refund, 'parent_id': int(refund['_links']['up'][0]['href'].rsplit('/', 1)[1])})
+    assert send_order(v, SHOP, said('13-complete'), topic='order.updated')[0] == 200
+    paid_back(v, 12, 1488, 'r-12')
+    assert booked(v, 3) == {'Assets:Clearing:Banks': 3570 - 1488, 'Income:Sales:Standard': -(3000 - 1250), 'Liabilities:VAT:Standard': -(570 - 238)}
+    money(v, '12', {'ordered': 3570, 'captured': 3570, 'credited': 1488, 'refunded': 1488, 'open': 0}, 'settled')
+    until(lambda: v.status()['types'].get('stock.released') == 1, 10)
+
+
+def test_more_goes_back_than_came_in_until_the_rest_comes(v):
+    """A refund of the whole that overtakes the second of two payments: booked when that is there, by itself."""
+    order = shop_order(14, lines=LINES, shipping=590)
+    assert send_order(v, SHOP, order)[0] == 200
+    assert send_callback(v, PAY, 14, 5000, 'tx-14a')[0] == 200
+    paid_back(v, 14, 9721, 'r-14')
+    send_refund(v, shop_refund(order, 83, [], amount=9721))
+    until(lambda: any(i['state'] == 'parked' for i in show(v, '14')['open']), 10)
+    v.stop()
+    v.start()
+    assert send_callback(v, PAY, 14, 4721, 'tx-14b')[0] == 200
+    assert booked(v, 4) == {}
+    money(v, '14', {'open': 0}, 'settled')
+    assert show(v, '14')['open'] == []
+
+
+def test_a_fee_is_no_sale(v):
+    """What the provider keeps of a settlement is a cost, whatever it was kept of: money in, money back, or by itself."""
+    order = paid_order(v, 15)
+    send_refund(v, shop_refund(order, 84, [(1, 2, 3900, 995)]))
+    paid_back(v, 15, 4895, 'r-15')
+    rows = [{'amount': 97.21, 'reference': '15', 'paymentMethod': 'osuuspankki', 'checkoutReference': '1', 'stamp': 's15', 'settlementId': 880018,
+             'settlementDate': '10-03-2026', 'status': 'ok', 'paymentMethodFee': 0.35, 'paymentMethodCommission': 1.2},
+            {'amount': -48.95, 'reference': '15', 'paymentMethod': 'osuuspankki', 'checkoutReference': '3', 'stamp': 'r15', 'settlementId': 880018,
+             'settlementDate': '10-03-2026', 'status': 'ok', 'paymentMethodFee': 0.10}]
+    assert send_report(v, rows) == 200
+    assert booked(v, 4) == {
+        'Assets:Bank': 9721 - 4895 - 165, 'Expenses:Payment-fees': 165, 'Income:Sales:Standard': -590, 'Liabilities:VAT:Standard': -150,
+        'Income:Sales:Reduced': -3600, 'Liabilities:VAT:Reduced': -486}
+
+
+def test_made_cheaper_then_sent_back(v):
+    """A price reduction, then the return of the same line: what is left of it, and no cent more."""
+    order = paid_order(v, 16)
+    send_refund(v, shop_refund(order, 85, [(1, 0, 500, 128)]))                  # 5.00 off the two
+    paid_back(v, 16, 628, 'r-16a')
+    send_refund(v, shop_refund(order, 86, [(1, 2, 3400, 867)]))                 # then both back
+    paid_back(v, 16, 4267, 'r-16b')
+    assert booked(v, 5) == {
+        'Assets:Clearing:Banks': 9721 - 628 - 4267, 'Income:Sales:Standard': -590, 'Liabilities:VAT:Standard': -150,
+        'Income:Sales:Reduced': -3600, 'Liabilities:VAT:Reduced': -486}
+    # and once more than was left of the order
+    send_refund(v, shop_refund(order, 87, [], amount=9721 - 628 - 4267 + 1))
+    item = until(lambda: [i for i in show(v, '16')['open'] if i['state'] == 'parked'] or None, 10)[0]
+    assert 'totals.gross' in item['text'], item
+    assert len(books(v.books)) == 5
+
+
+def test_an_order_paid_by_a_gift_card_alone_and_sent_back(v):
+    """The card's debt is paid off by the sale; what goes back by the provider is none, so it stands as owed."""
+    order = shop_order(17, lines=LINES, shipping=590, status='processing', date_paid_gmt='2026-03-02T09:21:00',
+                       gift_cards=[{'id': 44, 'code': 'AAAA-BBBB-CCCC', 'amount': '97.21'}])
+    order['total'] = '0.00'
+    assert send_order(v, SHOP, order)[0] == 200
+    assert booked(v, 1)['Liabilities:Gift-cards'] == 9721
+    send_refund(v, shop_refund(order, 88, [], (590, 150)))
+    got = booked(v, 2)
+    assert got['Liabilities:Gift-cards'] == 9721 and got[OWED] == -740 and sum(got.values()) == 0
+    money(v, '17', {'captured': 9721, 'credited': 740, 'open': -740}, 'credited by the shop; the money has not gone back')
+    assert 'AAAA' not in json.dumps(show(v, '17'))

@@ -55,6 +55,17 @@ def balance(v):
     return {k: c for k, c in sums.items() if c}
 
 
+def correct(v, file, old, new):
+    """A pack's file is changed and taken into use."""
+    path = v.packs / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    ruleset = v.status()['ruleset']
+    v.kill('broker', signal.SIGHUP)
+    until(lambda: v.status()['ruleset'] != ruleset, 10)
+
+
 def send(v, what):
     for kind, *args in what:
         if kind == 'order':
@@ -179,3 +190,92 @@ def test_money_that_was_none_is_withdrawn(running):
     send(fresh, [('order', o), ('paid', 61, total_cents(o), 'tx-61')])
     booked(fresh, 1)
     assert balance(v) == balance(fresh) != {}
+
+
+def test_an_earlier_payment_that_was_none(running):
+    """Shares are counted over what came before: when the first of three parts goes, the others are booked anew."""
+    o = shop_order(62, lines=((1, 999, 2550), (1, 333, 1350)), shipping=0)
+    total = total_cents(o)
+    facts = [('order', o), ('paid', 62, 500, 'tx-a'), ('paid', 62, 501, 'tx-b'), ('paid', 62, total - 1001, 'tx-c')]
+    v = running('parts')
+    send(v, facts)
+    booked(v, 3)
+    whole = balance(v)
+    correct(v, 'paytrail/callback.map.yaml', "when: became = 'captured'\n", "when: became = 'captured' and amount != 5\n")
+    v.command('replay', 'run', 'payments/paytrail.callback', '--yes')
+    until(lambda: balance(v).get('Assets:Clearing:Banks') == total - 500, 20, 0.3)
+    v.settled()
+    check_books(v.books)
+    fresh = running('fresh-parts', v.packs)
+    send(fresh, facts)
+    booked(fresh, 2)
+    assert balance(v) == balance(fresh)
+    v.stop()
+    v.start()
+    # it was one after all, and stands before the others again
+    correct(v, 'paytrail/callback.map.yaml', " and amount != 5\n", "\n")
+    v.command('replay', 'run', 'payments/paytrail.callback', '--yes')
+    until(lambda: balance(v) == whole, 20, 0.3)
+    v.settled()
+    check_books(v.books)
+    assert balance(v) == whole and len(transactions(v)) % 2 == 1
+
+
+def edited_twice(v):
+    """Orders 71 and 72, paid and booked, then told with a part at the reduced rate."""
+    first = {n: shop_order(n) for n in (71, 72)}
+    later = {n: shop_order(n, lines=((1, 1950, 2550), (1, 1950, 1350)), modified='2026-03-03T10:00:00') for n in (71, 72)}
+    for n in (71, 72):
+        send(v, [('order', first[n]), ('paid', n, total_cents(first[n]), f'tx-{n}')])
+    booked(v, 2)
+    send(v, [('order', later[n]) for n in (71, 72)])
+    return later, {n: total_cents(first[n]) for n in (71, 72)}
+
+
+def test_a_change_that_a_person_is_asked_about(running):
+    v = running('asked')
+    correct(v, 'ledger/pack.yaml', 'revised: reverse', 'revised: ask')
+    later, paid = edited_twice(v)
+    until(lambda: v.status()['counts']['ask'] == 2, 10)
+    before = balance(v)
+    v.kill('broker')
+    until(lambda: v.command('status', check=False).returncode == 0, 20)
+    v.settled()
+    assert len(transactions(v)) == 2 and balance(v) == before              # nothing is sent unasked
+    items = until(lambda: (lambda x: len(x) == 2 and x)(json.loads(v.command('inbox', 'list', '-o', 'json').stdout)['items']), 10)
+    items = {i['subject']: i for i in items}
+    assert all(i['state'] == 'ask' and 'changed' in i['text'] for i in items.values())
+    v.command('inbox', 'retry', 'books', items['order:shop/71']['seq'])
+    v.command('inbox', 'skip', 'books', items['order:shop/72']['seq'], '--reason', 'closed year')
+    found = booked(v, 4)
+    assert len(reversals(found)) == 1 and v.status()['counts']['ask'] == 0
+    one, other = running('asked-one'), running('asked-other')
+    send(one, [('order', later[71]), ('paid', 71, paid[71], 'tx-71')])
+    send(other, [('order', shop_order(72)), ('paid', 72, paid[72], 'tx-72')])
+    booked(one, 1)
+    booked(other, 1)
+    want = {a: balance(one).get(a, 0) + balance(other).get(a, 0) for a in {*balance(one), *balance(other)}}
+    assert balance(v) == want
+    # a later change of the one that was left is a new question
+    send(v, [('order', shop_order(72, lines=((2, 1950, 1350),), modified='2026-03-04T10:00:00'))])
+    until(lambda: v.status()['counts']['ask'] == 1, 10)
+    assert len(transactions(v)) == 4
+
+
+def test_a_change_that_is_never_sent(running):
+    v = running('never')
+    correct(v, 'ledger/pack.yaml', 'revised: reverse', 'revised: never')
+    edited_twice(v)
+
+    def posted(n):
+        said = json.loads(v.command('order', 'show', n, '-o', 'json').stdout, parse_float=str)
+        return [r['revision'] for r in said['records'] if r.get('type') == 'ledger.posting']
+    until(lambda: posted(71) == [1, 2] and posted(72) == [1, 2], 10)        # it is on record, and goes nowhere
+    v.stop()
+    v.start()
+    v.settled()
+    assert len(booked(v, 2)) == 2 and v.status()['counts']['ask'] == v.status()['counts']['parked'] == 0
+    # what is new is sent as ever
+    o = shop_order(73)
+    send(v, [('order', o), ('paid', 73, total_cents(o), 'tx-73')])
+    booked(v, 3)
