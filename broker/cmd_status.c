@@ -82,7 +82,9 @@ status_verb(int argc, char **argv)
 {
 	static const char *const rows[][2] = {{"events", "in the journal"},
 	    {"duplicates", "known already"}, {"settled", "delivered"},
-	    {"ready", "to be delivered"}, {"retry", "come again later"},
+	    {"ready", "to be delivered"},
+	    {"retry", "failed, and come again later"},
+	    {"deferred", "put off, nothing failed"},
 	    {"wait", "wait for another event"}, {"ask", "ask a question"},
 	    {"parked", "parked: a person must act (vayla inbox list)"}};
 	struct cmd c = {0};

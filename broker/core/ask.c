@@ -84,7 +84,7 @@ put_counts(struct daemon *d, struct buf *b)
 
 	index_counts(d->core.index, &c);
 	mp_put_cstr(b, "counts");
-	mp_put_map(b, 12);
+	mp_put_map(b, 13);
 	put_uint(b, "events", c.events);
 	put_uint(b, "facts", c.facts);
 	put_uint(b, "duplicates", d->core.duplicates);
@@ -92,6 +92,7 @@ put_counts(struct daemon *d, struct buf *b)
 	put_uint(b, "refused", d->core.refused);
 	put_uint(b, "ready", c.ready);
 	put_uint(b, "retry", c.retry);
+	put_uint(b, "deferred", c.deferred);
 	put_uint(b, "wait", c.wait);
 	put_uint(b, "behind", c.behind);
 	put_uint(b, "ask", c.ask);

@@ -117,6 +117,9 @@ enum err index_waiting(struct index *ix, struct slice type, struct slice key,
 struct index_counts {
 	uint64_t events, facts, duplicates;
 	uint64_t ready, retry, wait, behind, ask, parked; /* open items */
+	/* of those that come again, the ones of which nothing failed: what is
+	 * asked again and again, and pauses that were asked for */
+	uint64_t deferred;
 	uint64_t settled; /* deliveries completed ok */
 };
 /* Any thread. `duplicates` counts index_duplicate() since the start. */

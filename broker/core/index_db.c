@@ -381,6 +381,7 @@ const struct idb_counter idb_counters[] = {
     {"facts", offsetof(struct index_counts, facts)},
     {"ready", offsetof(struct index_counts, ready)},
     {"retry", offsetof(struct index_counts, retry)},
+    {"deferred", offsetof(struct index_counts, deferred)},
     {"wait", offsetof(struct index_counts, wait)},
     {"behind", offsetof(struct index_counts, behind)},
     {"ask", offsetof(struct index_counts, ask)},

@@ -13,11 +13,11 @@
 #define MAP "map:"
 
 void
-count_state(struct index *ix, uint8_t state, int by)
+count_item(struct index *ix, uint8_t state, uint32_t attempt, int by)
 {
 	struct index_counts *c = &ix->counts;
 	uint64_t *const of[] = {[OPEN_READY] = &c->ready,
-	    [OPEN_RETRY] = &c->retry,
+	    [OPEN_RETRY] = attempt > 0 ? &c->retry : &c->deferred,
 	    [OPEN_WAIT] = &c->wait,
 	    [OPEN_BEHIND] = &c->behind,
 	    [OPEN_ASK] = &c->ask,
@@ -296,7 +296,7 @@ fold_event(struct index *ix, const struct log_record *rec)
 		    .wait_type = SLICE_EMPTY,
 		    .wait_key = SLICE_EMPTY};
 
-		count_state(ix, OPEN_READY, 1);
+		count_item(ix, OPEN_READY, 0, 1);
 		e = mt_put_item(ix->active, &it, OPEN_READY, true);
 	}
 	if (e == ERR_OK && ev->causationid != 0 && ev->map.n > 0)
@@ -376,8 +376,8 @@ item_set(
 	if (w->state == OPEN_WAIT)
 		wait_drop(ix, wait_hash(ix, w->it.wait_type, w->it.wait_key,
 				  w->it.wait_by_ref));
-	count_state(ix, w->state, -1);
-	count_state(ix, state, 1);
+	count_item(ix, w->state, w->it.attempt, -1);
+	count_item(ix, state, it->attempt, 1);
 	it->state = state == MT_GONE ? OPEN_READY : (enum open_state)state;
 	if (state == OPEN_WAIT) {
 		e = wait_add(ix, wait_hash(ix, it->wait_type, it->wait_key,
@@ -453,8 +453,7 @@ fold_settle(struct index *ix, const struct log_record *rec)
 		ix->counts.settled++;
 	it = w.it;
 	it.settle = rec->seq;
-	if (s.verdict != SETTLE_DEFER)
-		it.attempt = s.attempt;
+	it.attempt = s.attempt;
 	it.due = s.due;
 	it.wait_type = s.wait_type;
 	it.wait_key = s.wait_key;

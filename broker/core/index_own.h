@@ -28,7 +28,7 @@
 #include "broker/core/index.h"
 #include "broker/core/memtable.h"
 
-#define INDEX_VERSION 3
+#define INDEX_VERSION 4
 /* Facts of one filter stand in so many parts, one behind the other in time: a
  * batch touches the pages of one. */
 #define FACT_PARTS 4
@@ -179,7 +179,7 @@ uint64_t wait_hash(
 enum err wait_add(struct index *ix, uint64_t h) MUST_CHECK;
 bool wait_is(const struct index *ix, uint64_t h);
 void wait_drop(struct index *ix, uint64_t h);
-void count_state(struct index *ix, uint8_t state, int by);
+void count_item(struct index *ix, uint8_t state, uint32_t attempt, int by);
 
 /* index_trim.c: an SQL function kept(seq) of this connection, asked of r, which
  * outlives it. */

@@ -166,6 +166,23 @@ overtaken(
 	return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
+/* Was it answered, and is it only not over yet? Then what failed before is
+ * past: a parcel that is asked for during weeks may fail often, if never for
+ * long. */
+static bool
+was_answered(const struct settle *in)
+{
+	struct slice v;
+	struct mp_in at;
+	struct mp m;
+
+	if (in->effect.n == 0 || !mp_get(in->effect, "status", &v))
+		return false;
+	at = mp_in(v);
+	return mp_next(&at, &m) == ERR_OK && m.type == MP_INT && m.i >= 200 &&
+	       m.i < 300;
+}
+
 static void
 decide(struct delivery *d, const struct settle *in, uint32_t used,
     const struct fact *f, struct settle *s, struct settled *x)
@@ -192,7 +209,7 @@ decide(struct delivery *d, const struct settle *in, uint32_t used,
 		if (after == 0)
 			after = DELIVERY_DEFER_MS;
 		s->due = d->batch->now + after * NS_PER_MS;
-		s->attempt = used;
+		s->attempt = was_answered(in) ? 0 : used;
 		x->to = SETTLED_LATER;
 		break;
 	case SETTLE_REJECT:

@@ -141,7 +141,7 @@ class Vayla:
         """Wait until nothing is to be delivered or comes again."""
         def quiet():
             c = self.status()['counts']
-            return c['ready'] == 0 and c['retry'] == 0
+            return c['ready'] == 0 and c['retry'] == 0 and c['deferred'] == 0
         until(quiet, seconds, 0.2)
 
     def sign_in_link(self):

@@ -86,3 +86,53 @@ def test_parcels_are_asked_for_until_they_have_arrived(vayla, tmp_path):
         assert len(far.asked) <= n + 1
     finally:
         far.stop()
+
+
+def test_what_is_asked_again_is_not_stuck(vayla, tmp_path):
+    """A parcel on its way for weeks: it counts as put off and not as failing, and many short failures in all that time do not end it."""
+    packs = shutil.copytree(ROOT / 'mappings', tmp_path / 'packs', ignore=shutil.ignore_patterns('engine'))
+    pack = packs / 'posti' / 'pack.yaml'
+    pack.write_text(pack.read_text().replace('every: 30m', 'every: 1s').replace('per_second: 2', 'per_second: 100'))
+    far, fails, asked = Far(), [], []
+
+    def answer(q):
+        if q['path'] == '/token':
+            return Answer(200, {'access_token': 'a', 'token_type': 'Bearer', 'expires_in': 3600})
+        asked.append(1)
+        if fails:
+            fails.pop()
+            return Answer(500)
+        return Answer(200, {'displayId': 'JJFI1', 'shipmentType': 'PARCEL', 'status': {'main': WAY[1][2]}, 'events': [
+            {'timestamp': t, 'eventDescription': d, 'city': None} for t, d, _ in reversed(WAY[:2])]})
+    far.always = answer
+    try:
+        v = vayla({'shop': {'use': 'woocommerce', 'webhook_secret': SHOP},
+                   'parcels': {'use': 'pakettikauppa', 'of': 'shop', 'secret': PUSH},
+                   'posti': {'use': 'posti', 'local': True, 'mode': 'live', 'token_url': far.url + '/token', 'client_id': 'c', 'secret': 's',
+                             'number_url': far.url + '/number'}},
+                  {'packs': str(packs), 'retry': {'first_ms': 50, 'most_ms': 100, 'attempts': 3}}).start()
+        assert push(v, 'JJFI60000000000009', '1')[0] == 200
+
+        def put_off():
+            c = v.status()['counts']
+            return c['deferred'] == 1 and c['retry'] == c['parked'] == c['ask'] == 0
+        until(lambda: asked and put_off(), 20)
+        assert 'put off, nothing failed' in v.command('status').stdout
+
+        def measured():
+            said = request(f'{v.console_url}/metrics')[1].decode().splitlines()
+            return 'vayla_open_deferred 1' in said and 'vayla_open_retry 0' in said
+        until(measured, 10)
+        assert 'Nothing needs a person' in v.command('inbox', 'list').stdout
+        for _ in range(3):                        # six failures, of which no three in a row
+            fails.extend([1, 1])
+            until(lambda: not fails, 20)
+            until(put_off, 20)
+        v.kill('broker')
+        until(lambda: v.command('status', check=False).returncode == 0, 20)
+        n = len(asked)
+        until(lambda: len(asked) > n and put_off(), 20)
+        v.stop()
+        assert v.command('verify', v.data).returncode == 0
+    finally:
+        far.stop()

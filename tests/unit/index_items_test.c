@@ -88,8 +88,7 @@ model_settle(struct room *r, unsigned *seed)
 	m->open = m->there = true;
 	m->it.settle = rec;
 	m->it.state = becomes[v];
-	if (v != SETTLE_DEFER)
-		m->it.attempt = attempt;
+	m->it.attempt = attempt;
 	m->it.due = due;
 	m->it.wait_type =
 	    v == SETTLE_WAIT ? SLICE_LIT("order.placed") : SLICE_EMPTY;
@@ -215,7 +214,9 @@ check_model(struct room *r)
 		}
 	index_counts(r->ix, &c);
 	CHECK(c.wait == waits);
-	CHECK(c.ready + c.retry + c.wait + c.behind + c.ask + c.parked == open);
+	CHECK(c.ready + c.retry + c.deferred + c.wait + c.behind + c.ask +
+		  c.parked ==
+	      open);
 	CHECK_OK(index_waiting(r->ix, SLICE_LIT("order.placed"),
 	    SLICE_LIT("order:shop/9"), false, &r->a, &it, &n));
 	CHECK(n == waits);
