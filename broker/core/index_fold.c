@@ -531,7 +531,8 @@ fold_action(struct index *ix, const struct log_record *rec)
 	struct action a;
 	enum err e = action_read(rec->body, &a);
 
-	if (e == ERR_OK && a.seq != 0)
+	/* a ruleset's seq is the number of its version, and about no event */
+	if (e == ERR_OK && a.seq != 0 && !slice_is(a.act, "ruleset"))
 		e = mt_add_about(ix->active, a.seq, rec->seq);
 	if (e != ERR_OK)
 		return e;
