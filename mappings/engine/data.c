@@ -25,9 +25,9 @@ static enum err run_item(
 
 /* The value's type was not known at load; the target's is. */
 static enum err
-verify(struct eval *e, const struct node *n, const struct val *v)
+verify(struct eval *e, const struct expr *x, const struct type *want,
+    const struct val *v)
 {
-	const struct type *want = n->want;
 	uint32_t count;
 	bool ok = false;
 	size_t i;
@@ -65,7 +65,7 @@ verify(struct eval *e, const struct node *n, const struct val *v)
 		ok = true;
 	}
 	if (!ok)
-		return fail_at(e, n->value, ERR_TYPE,
+		return fail_at(e, x, ERR_TYPE,
 		    "%s is wanted here, and this is %s", type_name(want->kind),
 		    val_name(v));
 	if (want->enum_n == 0 || v->tag != V_TEXT)
@@ -73,9 +73,143 @@ verify(struct eval *e, const struct node *n, const struct val *v)
 	for (i = 0; i < want->enum_n; i++)
 		if (slice_eq(want->enums[i], val_slice(*v)))
 			return ERR_OK;
-	return fail_at(e, n->value, ERR_TYPE,
+	return fail_at(e, x, ERR_TYPE,
 	    "'%.*s' is none of the values this field can have",
 	    (int)(v->n < 60 ? v->n : 60), (const char *)v->p);
+}
+
+/* ---- parts of the input that are copied whole ---- */
+
+static enum err put_as(struct eval *e, const struct expr *x,
+    const struct val *v, const struct type *have, const struct type *want);
+
+/* Does the target say what the parts of this value are? */
+static bool
+parts_known(const struct type *want)
+{
+	return (want->kind == K_MAP && want->shape != NULL) ||
+	       (want->kind == K_LIST && want->item != NULL &&
+		   want->item->kind != K_ANY);
+}
+
+/* A field of a map, read as its source says. */
+static enum err
+part_of(struct eval *e, const struct expr *x, const struct val *map,
+    const struct type *have, struct slice name, struct val *out)
+{
+	const uint8_t *at, *behind;
+	size_t i;
+
+	*out = VAL_ABSENT;
+	if (map->tag != V_RAW && map->tag != V_REC)
+		return ERR_OK;
+	if (map->tag == V_REC) {
+		for (i = 0; i < map->rec->shape->n; i++)
+			if (slice_eq(map->rec->shape->names[i], name))
+				*out = map->rec->v[i];
+		return ERR_OK;
+	}
+	TRY(run_step(e, x, 1 + (map->n >> 6)));
+	at = scan_find(map->p, map->p + map->n, name, &behind);
+	if (at == NULL)
+		return ERR_OK;
+	return val_read(e, x, at, (uint32_t)(behind - at), have, out);
+}
+
+static enum err
+put_map(struct eval *e, const struct expr *x, const struct val *v,
+    const struct type *have, const struct type *want)
+{
+	uint32_t count = 0;
+	size_t mark, i;
+
+	TRY(write_open(e, &mark));
+	for (i = 0; i < want->shape->n; i++) {
+		const struct slice name = want->shape->names[i];
+		const struct type *to = want->shape->types[i], *from = NULL;
+		struct val one, key = val_text(name);
+
+		if (have->kind == K_MAP && have->shape != NULL)
+			from = shape_find(have->shape, name);
+		enter(e, name, 0);
+		TRY(part_of(
+		    e, x, v, from != NULL ? from : &type_any, name, &one));
+		if (one.tag == V_ABSENT && to->absent != OPTIONAL)
+			return fail_absent(e, x, &one);
+		if (one.tag != V_ABSENT) {
+			TRY(write_val(e, x, &key));
+			TRY(put_as(
+			    e, x, &one, from != NULL ? from : &type_any, to));
+			count++;
+		}
+		leave(e);
+	}
+	return write_close(e, mark, true, count);
+}
+
+static enum err
+put_list(struct eval *e, const struct expr *x, const struct val *v,
+    const struct type *have, const struct type *want)
+{
+	const struct type *from =
+	    have->kind == K_LIST && have->item != NULL ? have->item : &type_any;
+	const uint8_t *p = NULL, *end = NULL, *behind;
+	uint32_t n = v->n, i;
+	struct val one;
+	size_t mark;
+
+	if (v->tag == V_RAW) {
+		end = v->p + v->n;
+		p = scan_array(v->p, end, &n);
+	}
+	TRY(write_open(e, &mark));
+	for (i = 0; i < n; i++) {
+		enter(e, SLICE_EMPTY, i + 1);
+		if (v->tag == V_RAW) {
+			behind = p != NULL ? scan_skip(p, end) : NULL;
+			if (behind == NULL)
+				return fail_at(
+				    e, x, ERR_SYNTAX, "malformed msgpack");
+			TRY(run_step(e, x, 1));
+			TRY(val_read(
+			    e, x, p, (uint32_t)(behind - p), from, &one));
+			p = behind;
+		} else {
+			one = v->list[i];
+		}
+		if (one.tag == V_ABSENT)
+			return fail_absent(e, x, &one);
+		TRY(put_as(e, x, &one, from, want->item));
+		leave(e);
+	}
+	return write_close(e, mark, false, n);
+}
+
+/*
+ * What is copied whole is taken as if each part stood there alone: read as its
+ * source says, checked against the target, which gets the fields that it has
+ * and no others. Bytes that nobody declared would stay open for good.
+ */
+static enum err
+put_as(struct eval *e, const struct expr *x, const struct val *v,
+    const struct type *have, const struct type *want)
+{
+	/* a map without fields, as PHP writes it */
+	if (want->kind == K_MAP && v->tag == V_RAW && *v->p == 0x90)
+		return put_map(e, x, &VAL_ABSENT, have, want);
+	TRY(verify(e, x, want, v));
+	if (!parts_known(want))
+		return write_val(e, x, v);
+	return want->kind == K_MAP ? put_map(e, x, v, have, want)
+				   : put_list(e, x, v, have, want);
+}
+
+static inline enum err
+put(struct eval *e, const struct node *n, const struct val *v)
+{
+	if (v->tag < V_RAW || n->want == NULL || !parts_known(n->want))
+		return write_val(e, n->value, v);
+	return put_as(e, n->value, v, n->value->type, n->want);
 }
 
 /* The value of a VALUE node; *there is false when it is to be left out. */
@@ -105,7 +239,7 @@ node_value(struct eval *e, const struct node *n, struct val *v, bool *there)
 		return n->optional ? ERR_OK : fail_absent(e, n->value, v);
 	}
 	if (n->verify)
-		TRY(verify(e, n, v));
+		TRY(verify(e, n->value, n->want, v));
 	run_hit(e, n->point);
 	if (e->explain != NULL)
 		explain_value(e, n->value, v);
@@ -222,7 +356,7 @@ entry_round(struct eval *e, void *ctx)
 		    "the key '%.*s' comes twice", SLICE_ARG(key));
 	if (k->kind == NODE_VALUE) {
 		TRY(node_value(e, k, &v, &there));
-		TRY(write_val(e, k->value, &v));
+		TRY(put(e, k, &v));
 	} else {
 		inner = 0;
 		if (k->kind == NODE_MAP) {
@@ -256,7 +390,7 @@ run_item(struct eval *e, const struct node *n, uint32_t *count, uint32_t depth)
 	switch (n->kind) {
 	case NODE_VALUE:
 		TRY(node_value(e, n, &v, &there));
-		TRY(write_val(e, n->value, &v));
+		TRY(put(e, n, &v));
 		break;
 	case NODE_MAP:
 		run_unbind(e, &n->lets);
@@ -372,7 +506,7 @@ run_field(struct eval *e, const struct node *n, uint32_t *count, uint32_t depth)
 		}
 		TRY(write_key(e, n->key));
 		at = e->out_n;
-		TRY(write_val(e, n->value, &v));
+		TRY(put(e, n, &v));
 	} else {
 		if (n->kind == NODE_MAP) {
 			run_unbind(e, &n->lets);

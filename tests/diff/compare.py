@@ -36,6 +36,7 @@ class Expressions:
     def __init__(self, folder):
         self.pack = pack_in(folder)
         self.type = ev.schema_type(yaml.load((HERE / 'packs/diff/schema/diff.in.yaml').read_text(), yaml.CSafeLoader))
+        self.out = ev.schema_type(yaml.load((HERE / 'packs/canonical/diff.out.yaml').read_text(), yaml.CSafeLoader))
         self.tables = {n: ev.Table(n, t) for n, t in generate.TABLES.items()}
         self.roots = {
             '$event': {'id': 'given', 'subject': 'given', 'time': ev.Time(0)},
@@ -61,12 +62,12 @@ class Expressions:
                     v = ev.ev(ev.parse_text(text) if quoted else ev.parse(text), env)
                     if isinstance(v, ev.Absent):
                         raise ev.Refuse('MISSING', absent=True)
-                    data[name] = ev.written(v)
+                    data[name] = ev.copied(v, self.out.fields[name], f'diff.out: {name}')
                     built.fields[name] = ev.type_of(v)
                 except ev.Refuse as e:
-                    if optional and e.absent:
+                    if optional and e.absent and not e.path:
                         continue
-                    e.path = f'diff.out: {name}'
+                    e.path = e.path or f'diff.out: {name}'
                     raise
         except ev.Refuse as e:
             if e.ask:

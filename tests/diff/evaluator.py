@@ -222,6 +222,52 @@ def written(v):
     return v
 
 
+def copied(v, want, path=''):
+    """A value in a field of a known type: of a map the fields that the target has, each
+    as if it stood there alone."""
+    def refuse(e):
+        e.path = e.path or path
+        raise e
+    try:
+        if isinstance(v, Absent):
+            raise Refuse('MISSING')
+        if want.kind == 'map' and want.fields:
+            if isinstance(v, Raw) and v.j != [] and not isinstance(v.j, dict) or not isinstance(v, (Raw, dict)):
+                raise Refuse('TYPE')
+            out = {}
+            for name, t in want.fields.items():
+                at = f'{path}.{name}'
+                try:
+                    one = walk(v, [name], False) if isinstance(v, dict) or v.j != [] else Absent()
+                except Refuse as e:
+                    e.path = at
+                    raise
+                if not isinstance(one, Absent) or not t.opt:
+                    out[name] = copied(one, t, at)
+            return out
+        if want.kind == 'list' and want.item:
+            if isinstance(v, Raw) and not isinstance(v.j, list) or not isinstance(v, (Raw, list)):
+                raise Refuse('TYPE')
+            out, n = [], 0
+            rest = iter(items(v))
+            while True:
+                n += 1
+                try:
+                    one = next(rest, copied)
+                except Refuse as e:
+                    e.path = f'{path}[{n}]'
+                    raise
+                if one is copied:
+                    return out
+                out.append(copied(one, want.item, f'{path}[{n}]'))
+        kinds = {'text': str, 'decimal': Decimal, 'integer': Decimal, 'bool': bool, 'time': Time, 'date': Day}
+        if want.kind in kinds and not isinstance(v, kinds[want.kind]):
+            raise Refuse('TYPE')
+        return written(v)
+    except Refuse as e:
+        refuse(e)
+
+
 def type_of(v):
     """How $out reads what was written."""
     for kind, of in (('bool', bool), ('decimal', Decimal), ('text', str), ('time', Time), ('date', Day)):

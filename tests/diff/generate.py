@@ -667,6 +667,13 @@ class Case:
             optional = optional or opt
         # a date that may be anything else is read back as the text that it became
         mixed = kind == 'date' and any(a in text for a in ('x1', 'x2', 'map', '.value'))
+        if rng.random() < 0.1:
+            g = Gen(rng, True, scope)
+            name, text = rng.choice((('c', rng.choice(('addr', 'home', 'addr ?? home', 'if(b1, home, addr)'))), ('n', rng.choice((
+                'nums', 'onums', 'onums ?? []', 'reverse(nums)', f'list({g.loop("dec", 2)[0]})'))), ('r', rng.choice((
+                    'lines', 'more', 'reverse(lines)', 'list(z for z in more if z.qty > 1)', 'concat(z for z in lines, y for y in more)',
+                    'sort(z.net for z in lines)')))))
+            self.fields.append((name, True, False, text))
         if kind in SCALARS and not mixed and rng.random() < 0.15:
             scope['$out.v'] = (kind, optional)
             self.fields.append(('w', True, False, Gen(rng, True, scope).gen(rng.choice(SCALARS), 2)[0]))

@@ -796,8 +796,56 @@ T(explain)
 	CHECK(try_result->verdict == EVAL_OK);
 }
 
-T_MAIN(try_begin(); T_RUN(fields) T_RUN(copied_texts) T_RUN(maps) T_RUN(lists)
-	   T_RUN(absent_lists) T_RUN(many_items) T_RUN(out) T_RUN(lets)
-	       T_RUN(when) T_RUN(tables) T_RUN(layers) T_RUN(table_faults)
-		   T_RUN(joins) T_RUN(ids) T_RUN(subject_by_ref) T_RUN(checks)
-		       T_RUN(settings) T_RUN(coverage) T_RUN(explain) try_end())
+/* A part of the input that is copied whole gives the target's fields and no
+ * others, each as if it stood there alone. */
+static const char made[] = "schema: t.made/1\n"
+			   "subject: {kind: k, scope: system}\n"
+			   "fields:\n"
+			   "  addr?: {fields: {city: text, zip?: text}}\n"
+			   "  lines?: {items: {name: text, net: decimal,\n"
+			   "    tags?: {list: text}}}\n"
+			   "  words?: {list: text}\n";
+#define COPY(name)                                                       \
+	"map: t.m/1\nfrom: t.in\nemit:\n  - type: t.made\n    id: 'x'\n" \
+	"    subject: 'k:1'\n    data:\n      " name "\n"
+
+T(copied_whole)
+{
+	static const char map[] = COPY("addr?: addr");
+	static const char list[] = COPY("lines?: lines");
+
+	one(__FILE__, __LINE__, map,
+	    "{\"addr\":{\"phone\":\"1\",\"zip\":20100,\"city\":\"T\"}}",
+	    EVAL_OK, "{\"addr\":{\"city\":\"T\",\"zip\":\"20100\"}}");
+	one(__FILE__, __LINE__, map, "{\"addr\":{\"city\":null}}", EVAL_ERROR,
+	    "t.made: addr.city <- addr (");
+	one(__FILE__, __LINE__, map, "{\"addr\":{\"city\":[1]}}", EVAL_ERROR,
+	    "text is wanted, and this is a list");
+	one(__FILE__, __LINE__, map, "{}", EVAL_OK, "{}");
+	one(__FILE__, __LINE__, list,
+	    "{\"lines\":[{\"name\":\"A\",\"net\":\"1.50\",\"qty\":1,"
+	    "\"tags\":[1,\"b\"]}]}",
+	    EVAL_OK,
+	    "{\"lines\":[{\"name\":\"A\",\"net\":1.50,\"tags\":[\"1\","
+	    "\"b\"]}]}");
+	one(__FILE__, __LINE__, list,
+	    "{\"lines\":[{\"name\":\"A\",\"net\":1},"
+	    "{\"name\":\"B\",\"net\":\"x\"}]}",
+	    EVAL_ERROR, "t.made: lines[2].net <- lines (");
+	one(__FILE__, __LINE__,
+	    COPY("lines?: sort(l.net for l in lines if l.net > 1)"),
+	    "{\"lines\":[{\"name\":\"A\",\"net\":3},{\"name\":\"B\","
+	    "\"net\":\"2.0\",\"more\":{}}]}",
+	    EVAL_OK,
+	    "{\"lines\":[{\"name\":\"B\",\"net\":2.0},{\"name\":\"A\","
+	    "\"net\":3}]}");
+	one(__FILE__, __LINE__, COPY("words?: words"),
+	    "{\"words\":[\"a\",null]}", EVAL_ERROR, "t.made: words[2] <- ");
+}
+
+T_MAIN(try_begin(); try_schema(made, true);
+       T_RUN(copied_whole) T_RUN(fields) T_RUN(copied_texts) T_RUN(maps) T_RUN(
+	   lists) T_RUN(absent_lists) T_RUN(many_items) T_RUN(out) T_RUN(lets)
+	   T_RUN(when) T_RUN(tables) T_RUN(layers) T_RUN(table_faults)
+	       T_RUN(joins) T_RUN(ids) T_RUN(subject_by_ref) T_RUN(checks)
+		   T_RUN(settings) T_RUN(coverage) T_RUN(explain) try_end())
