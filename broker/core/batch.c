@@ -352,7 +352,7 @@ fact_add(struct batch *b, struct fact *f)
 }
 
 static struct fact *
-fact_new(struct batch *b, const struct event *e)
+fact_new(struct batch *b, const struct event *e, bool mapped)
 {
 	struct fact *f = must(arena_alloc(&b->arena, sizeof(*f)));
 
@@ -383,9 +383,12 @@ fact_new(struct batch *b, const struct event *e)
 	f->root = e->correlationid;
 	f->answer_to = e->answer_to;
 	f->time = e->time;
-	buf_reset(&b->scratch);
-	event_write_head(&b->scratch, e);
-	f->head = batch_keep(b, buf_all(&b->scratch));
+	f->head = SLICE_EMPTY;
+	if (mapped) {
+		buf_reset(&b->scratch);
+		event_write_head(&b->scratch, e);
+		f->head = batch_keep(b, buf_all(&b->scratch));
+	}
 	return f;
 }
 
@@ -393,14 +396,13 @@ enum err
 batch_event(struct batch *b, struct event *e, uint64_t prev, struct fact **out)
 {
 	struct sealer *sealer = b->core->sealer;
+	const struct route *const *routes;
 	uint8_t digest[32], person[32];
 	struct fact *f;
+	bool personal;
 	uint32_t slot;
 	enum err err;
 
-	err = batch_slot(b, e->subject, &slot);
-	if (err != ERR_OK)
-		return err;
 	/* Of a corrected one it was made before. */
 	if (e->person.n > 0 && e->revisedby.n == 0) {
 		keys_person(b->core->keys, e->person, person);
@@ -410,15 +412,20 @@ batch_event(struct batch *b, struct event *e, uint64_t prev, struct fact **out)
 	e->digest = slice_of(digest, sizeof(digest));
 	e->sequence = batch_next(b);
 	e->recordedtime = b->now;
-	f = fact_new(b, e);
+	f = fact_new(b, e,
+	    ruleset_routes(b->core->rules, e->type, e->source, &routes) > 0);
 	f->prev = prev;
 	f->fresh = true;
 
 	/* Where it stands, and when it was written, is the frame's to say. */
 	e->sequence = 0;
 	e->recordedtime = 0;
-	err = sealer_close(
-	    sealer, ruleset_schema(b->core->rules, e->type), slot, e);
+	err = sealer_split(
+	    sealer, ruleset_schema(b->core->rules, e->type), e, &personal);
+	if (err == ERR_OK && personal)
+		err = batch_slot(b, e->subject, &slot);
+	if (err == ERR_OK && personal)
+		err = sealer_seal(sealer, slot, e);
 	if (err == ERR_OK) {
 		buf_reset(&b->scratch);
 		event_write(&b->scratch, e);
@@ -471,7 +478,7 @@ batch_get(struct batch *b, uint64_t seq, struct fact **out)
 	e.sequence = seq;
 	e.recordedtime = rec.recorded;
 	e.sealed = SLICE_EMPTY;
-	f = fact_new(b, &e);
+	f = fact_new(b, &e, true);
 	f->erased = erased;
 	sealer_reset(b->core->sealer);
 	table_add(&b->read, h, f);

@@ -31,7 +31,7 @@ struct fact {
 	struct slice map, target, traceparent, again;
 	const struct slice *refs;
 	size_t refs_n;
-	struct slice head; /* the envelope, for $event */
+	struct slice head; /* the envelope, for $event; empty: nobody maps it */
 	uint64_t cause, root, answer_to;
 	int64_t time;
 	struct fact *next; /* this turn's, in order */

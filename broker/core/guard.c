@@ -30,6 +30,7 @@ struct guard_page {
 
 struct guard {
 	struct guard_page *page;
+	bool deaths; /* any at all */
 };
 
 static struct guard_death *
@@ -85,6 +86,7 @@ guard_open(struct guard **out, const char *path)
 	if (g == NULL)
 		err_die("no memory");
 	g->page = p;
+	g->deaths = false;
 	if (g->page->magic != GUARD_MAGIC) {
 		memset(g->page, 0, sizeof(*g->page));
 		g->page->magic = GUARD_MAGIC;
@@ -92,6 +94,8 @@ guard_open(struct guard **out, const char *path)
 	if (g->page->active != 0)
 		death_count(g->page);
 	g->page->active = 0;
+	for (int i = 0; i < GUARD_PLACES; i++)
+		g->deaths |= g->page->deaths[i].count > 0;
 	*out = g;
 	return ERR_OK;
 }
@@ -110,14 +114,13 @@ static void
 name_of(struct slice source, struct slice id, uint8_t out[32])
 {
 	uint8_t text[1024];
-	size_t n = 0;
+	size_t n = source.n < 500 ? source.n : 500, left;
 
-	memset(text, 0, sizeof(text));
-	for (size_t i = 0; i < source.n && n < 500; i++)
-		text[n++] = source.p[i];
+	memcpy(text, source.p, n);
 	text[n++] = 0;
-	for (size_t i = 0; i < id.n && n < 1000; i++)
-		text[n++] = id.p[i];
+	left = id.n < 1000 - n ? id.n : 1000 - n;
+	memcpy(text + n, id.p, left);
+	n += left;
 	sha256(slice_of(text, n), out);
 }
 
@@ -128,7 +131,7 @@ guard_enter(struct guard *g, struct slice source, struct slice id)
 	struct guard_death *d;
 
 	name_of(source, id, p->name);
-	d = death_find(p, p->name);
+	d = g->deaths ? death_find(p, p->name) : NULL;
 	if (d != NULL && d->count >= GUARD_CRASHES)
 		return false;
 	/* one thread and one page: only the compiler must keep the order */

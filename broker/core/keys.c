@@ -293,6 +293,20 @@ keys_get(struct keys *k, uint32_t slot, uint8_t key[32])
 	return ERR_OK;
 }
 
+bool
+keys_near(const struct keys *k, uint32_t slot, uint8_t key[32])
+{
+	const uint8_t *p;
+
+	if (slot < k->at || slot - k->at >= k->have)
+		return false;
+	p = k->chunk + (size_t)(slot - k->at) * SLOT;
+	if (is_zero(p))
+		return false;
+	memcpy(key, p, SLOT);
+	return true;
+}
+
 uint32_t
 keys_epoch(const struct keys *k)
 {

@@ -28,6 +28,9 @@ void keys_used(struct keys *k, uint32_t slot);
 /* The key; ERR_ERASED when it was overwritten, or is not in this file. Any
  * thread. */
 enum err keys_get(struct keys *k, uint32_t slot, uint8_t key[32]) MUST_CHECK;
+/* The same from memory, when the slot lies among those now being given out;
+ * false: ask keys_get(). Turn thread only. */
+bool keys_near(const struct keys *k, uint32_t slot, uint8_t key[32]);
 enum err keys_erase(struct keys *k, const uint32_t *slots, size_t n) MUST_CHECK;
 /* Changes with every erasure: whoever keeps a key looks at it. Any thread. */
 uint32_t keys_epoch(const struct keys *k);

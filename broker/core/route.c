@@ -465,6 +465,8 @@ route_event(struct router *r, struct event *ev, uint64_t prev)
 	r->derived = 0;
 	r->bytes = 0;
 	route_added(r, f, ev);
+	if (f->head.n == 0) /* nobody maps it: nothing to guard */
+		return route_rest(r);
 	if (!guard_enter(r->guard, f->source, f->id)) {
 		r->cursor = f;
 		park_all(r, f);

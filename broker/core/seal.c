@@ -98,8 +98,16 @@ static enum err
 seal_to_out(
     struct sealer *s, uint32_t slot, struct slice aad, struct slice plain)
 {
-	enum err e = key_of(s, slot);
+	enum err e = ERR_OK;
 
+	/* a new subject's key is at hand; only the turn seals */
+	if (keys_near(s->keys, slot, s->key)) {
+		s->has_key = true;
+		s->slot = slot;
+		s->epoch = keys_epoch(s->keys);
+	} else {
+		e = key_of(s, slot);
+	}
 	if (e != ERR_OK)
 		return e;
 	buf_reset(&s->out);
@@ -127,29 +135,41 @@ unseal_to_plain(struct sealer *s, struct slice aad, struct slice sealed)
 }
 
 enum err
-sealer_close(struct sealer *s, const struct schema *schema, uint32_t slot,
-    struct event *e)
+sealer_split(struct sealer *s, const struct schema *schema, struct event *e,
+    bool *personal)
 {
-	uint8_t *digest = arena_raw(&s->arena, 32);
-	struct slice data, sealed;
 	uint32_t count = 0;
+	uint8_t *digest;
 	enum err err;
 
-	if (digest == NULL)
-		return err_note(ERR_LIMIT, "a turn with too much to seal");
-	keys_digest(s->keys, e->data, digest);
-	e->digest = slice_of(digest, 32);
+	*personal = false;
+	if (e->digest.n == 0) {
+		digest = arena_raw(&s->arena, 32);
+		if (digest == NULL)
+			return err_note(
+			    ERR_LIMIT, "a turn with too much to seal");
+		keys_digest(s->keys, e->data, digest);
+		e->digest = slice_of(digest, 32);
+	}
 	e->sealed = SLICE_EMPTY;
 	if (e->data.n == 0)
 		return ERR_OK;
 	buf_reset(&s->open);
 	buf_reset(&s->plain);
 	err = schema_split(schema, e->data, &s->open, &s->plain, &count);
-	if (err != ERR_OK || count == 0)
-		return err;
-	err = buf_check(&s->plain);
-	if (err == ERR_OK)
-		err = seal_to_out(s, slot, e->digest, buf_all(&s->plain));
+	if (err == ERR_OK && count > 0)
+		err = buf_check(&s->plain);
+	*personal = err == ERR_OK && count > 0;
+	return err;
+}
+
+enum err
+sealer_seal(struct sealer *s, uint32_t slot, struct event *e)
+{
+	struct slice data, sealed;
+	enum err err;
+
+	err = seal_to_out(s, slot, e->digest, buf_all(&s->plain));
 	if (err == ERR_OK)
 		err = keep(s, &s->open, &data);
 	if (err == ERR_OK)
@@ -159,6 +179,16 @@ sealer_close(struct sealer *s, const struct schema *schema, uint32_t slot,
 	e->data = data;
 	e->sealed = sealed;
 	return ERR_OK;
+}
+
+enum err
+sealer_close(struct sealer *s, const struct schema *schema, uint32_t slot,
+    struct event *e)
+{
+	bool personal;
+	enum err err = sealer_split(s, schema, e, &personal);
+
+	return err == ERR_OK && personal ? sealer_seal(s, slot, e) : err;
 }
 
 enum err

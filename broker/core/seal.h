@@ -15,9 +15,16 @@ struct sealer;
 enum err sealer_new(struct sealer **out, struct keys *k) MUST_CHECK;
 void sealer_free(struct sealer *s);
 
-/* Sets e->digest (of e->data as it is) and then e->data and e->sealed to what
- * is stored; what is new of their bytes lives in the sealer until
- * sealer_reset(). schema: of the type, or NULL. Turn thread only. */
+/* In two steps, so that only a subject of which something is sealed takes a
+ * slot. Split sets e->digest (of e->data as it is), unless the caller has, and
+ * says whether anything of the data is personal; if not, e is what is stored.
+ * Else seal sets e->data and e->sealed to that; what is new of their bytes
+ * lives in the sealer until sealer_reset(). schema: of the type, or NULL. Close
+ * is both. Turn thread only. */
+enum err sealer_split(struct sealer *s, const struct schema *schema,
+    struct event *e, bool *personal) MUST_CHECK;
+enum err sealer_seal(
+    struct sealer *s, uint32_t slot, struct event *e) MUST_CHECK;
 enum err sealer_close(struct sealer *s, const struct schema *schema,
     uint32_t slot, struct event *e) MUST_CHECK;
 /* The inverse for an event that was read: e->data becomes the data as
