@@ -228,8 +228,9 @@ client_hello(struct client *c)
 	mp_put_cstr(&c->out, "role");
 	mp_put_cstr(&c->out, c->role);
 	rig_send(c->s, VERB_HELLO, buf_all(&c->out), SLICE_EMPTY);
-	if (rig_receive(c->s, &c->header, &c->blob) != VERB_WELCOME ||
-	    !mp_get_int(buf_all(&c->header), "window", &c->window))
+	while (rig_receive(c->s, &c->header, &c->blob) != VERB_WELCOME)
+		; /* of the session before */
+	if (!mp_get_int(buf_all(&c->header), "window", &c->window))
 		rig_die("no WELCOME");
 	if (c->window > RIG_WINDOW)
 		c->window = RIG_WINDOW;
