@@ -191,17 +191,19 @@ lane_write(struct lane *l, struct buf *out)
 {
 	const struct step *st = &l->script.steps[l->step];
 
-	if (l->item != NULL && l->item->what != WEEK_STEP)
+	if (l->item != NULL && l->item->what > WEEK_HAPPENS)
 		return week_write(l->run->o->week, l->item, out);
 	step_write(out, &l->script, st);
 	return step_type(st);
 }
 
-/* The far side has it; true when Vayla is not told and has to ask. */
+/* The far side has it; true when Vayla is not told, now or at all: it has to
+ * ask. */
 static bool
 lane_keep(struct lane *l)
 {
 	struct far *far = l->run->o->far;
+	bool happens = l->item != NULL && l->item->what == WEEK_HAPPENS;
 	bool asked = l->item != NULL && l->item->unlucky;
 
 	for (size_t i = 0; i < l->messages_n; i++) {
@@ -209,12 +211,13 @@ lane_keep(struct lane *l)
 			asked = false;
 			continue;
 		}
-		if (l->run->err == ERR_OK)
+		if (l->run->err == ERR_OK && l->item != NULL &&
+		    l->item->what != WEEK_STEP)
 			l->run->err = far_keep(far, &l->messages[i]);
 	}
 	if (asked)
 		l->item->lost = true;
-	return asked;
+	return asked || happens;
 }
 
 /* The next step's requests; the order ends after the last. */
@@ -266,7 +269,7 @@ lane_start(struct lane *l, int64_t which)
 	l->busy = true;
 	if (w != NULL) {
 		l->item = &w->v[w->turn[which]];
-		if (l->item->what == WEEK_STEP)
+		if (l->item->what <= WEEK_HAPPENS)
 			week_script(w, l->item->order, &l->script);
 		else
 			memset(&l->script, 0, sizeof(l->script));

@@ -127,6 +127,23 @@ stock_make(struct week *w, struct script *s)
 	}
 }
 
+/* What a shop can be asked for is there from the moment it happens. */
+static void
+add_happens(struct week *w, struct script *s)
+{
+	for (uint32_t o = 0; o < w->orders; o++) {
+		week_script(w, o, s);
+		for (size_t i = 0; i < s->n; i++)
+			if (s->steps[i].kind == STEP_ORDER ||
+			    s->steps[i].kind == STEP_REFUND)
+				w->v[w->all++] =
+				    (struct week_item){.what = WEEK_HAPPENS,
+					.order = o,
+					.step = (uint8_t)i,
+					.arrives = s->steps[i].at};
+	}
+}
+
 static void
 add_other(struct week *w, enum week_what what, size_t which, int64_t arrives)
 {
@@ -137,12 +154,13 @@ add_other(struct week *w, enum week_what what, size_t which, int64_t arrives)
 /* Products come first, settlements last; a list may be late, but for the last.
  */
 static void
-add_others(struct week *w)
+add_others(struct week *w, struct script *s)
 {
 	struct rng r = rng_of(w->seed, UINT64_C(0x1157));
 	size_t settled = SETTLED_AT_ONCE;
 
 	w->all = w->n;
+	add_happens(w, s);
 	for (size_t g = 0; g < goods_n; g++)
 		add_other(w, WEEK_PRODUCT, g, w->start - HOUR);
 	for (size_t k = 0; k < w->lists_n; k++) {
@@ -158,7 +176,7 @@ add_others(struct week *w)
 static enum err
 week_room(struct week *w)
 {
-	size_t room = (size_t)w->orders * (SCRIPT_STEPS * COPIES + 1) +
+	size_t room = (size_t)w->orders * (SCRIPT_STEPS * (COPIES + 1) + 1) +
 		      goods_n + w->lists_n + 1;
 
 	w->v = calloc(room, sizeof(*w->v));
@@ -202,7 +220,7 @@ week_make(struct week *w, uint64_t seed, int64_t first, int64_t orders,
 		if (w->v[i].arrives > w->ends)
 			w->ends = w->v[i].arrives;
 	stock_make(w, s);
-	add_others(w);
+	add_others(w, s);
 	for (uint32_t i = 0; i < w->all; i++)
 		w->turn[i] = i;
 	qsort_r(w->turn, w->all, sizeof(*w->turn), by_arrival, w);

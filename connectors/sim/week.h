@@ -20,7 +20,14 @@
 
 #define WEEK_DAYS_MAX 366
 
-enum week_what { WEEK_STEP, WEEK_PRODUCT, WEEK_LIST, WEEK_SETTLEMENT };
+/* WEEK_HAPPENS: the shop has it, whenever its message arrives. */
+enum week_what {
+	WEEK_STEP,
+	WEEK_HAPPENS,
+	WEEK_PRODUCT,
+	WEEK_LIST,
+	WEEK_SETTLEMENT
+};
 
 struct week_item {
 	int64_t arrives; /* ns since the epoch, simulated */
