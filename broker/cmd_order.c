@@ -68,7 +68,7 @@ print_event(struct slice r, bool whole)
 		       "event %s\n",
 		    cmd_text(r, "map"), cmd_text(r, "ruleset"),
 		    cmd_text(r, "cause"));
-	if (!mp_get(r, "data", &data))
+	if (cmd_text(r, "withdrawn")[0] != '\0' || !mp_get(r, "data", &data))
 		return;
 	if (!whole) {
 		print_brief(data, "                            ");

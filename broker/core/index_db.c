@@ -96,7 +96,11 @@ static const char *const texts[STMT_COUNT] = {
 			" WHERE last = ? LIMIT ?",
     [Q_TIMELINE] = "SELECT seq FROM at WHERE last = ?1 AND head = ?2 UNION"
 		   " SELECT b.seq FROM at a JOIN about b ON b.event = a.seq"
-		   " WHERE a.last = ?1 AND a.head = ?2 ORDER BY 1 LIMIT ?3",
+		   " WHERE a.last = ?1 AND a.head = ?2 UNION"
+		   /* and what was made of them elsewhere */
+		   " SELECT d.input FROM at a JOIN dep d ON d.read = a.seq"
+		   " AND d.map = '' WHERE a.last = ?1 AND a.head = ?2"
+		   " ORDER BY 1 LIMIT ?3",
     [W_FACT] = "INSERT OR IGNORE INTO fact VALUES(?, ?, ?)",
     [W_AT] = "INSERT OR IGNORE INTO at VALUES(?, ?, ?, ?, ?, ?)",
     [W_SLOT] = "INSERT OR IGNORE INTO slot VALUES(?, ?, ?)",
