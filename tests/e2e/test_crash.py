@@ -65,8 +65,7 @@ class Shop:
     def heard(self, verb, header):
         if verb == 'PUBNO':
             raise AssertionError(header)
-        if verb != 'PUBOK':
-            return
+        must(verb == 'PUBOK', f'{verb} {header}')
         for n in [n for n in self.sent if n <= header['upto']]:
             records = self.sent.pop(n)
             self.pending.remove(records)
@@ -113,18 +112,22 @@ def run_round(b, shop, rng, last, within=None, most=1_000_000, linger=False):
         killer.start()
     if last or rng.random() < 0.5:
         mend(op, rng, last)
-    hand, quiet, attempts = [], 0, {}
+    hand, quiet, attempts, heard = [], 0, {}, time.monotonic()
     while b.process.poll() is None and (not last or quiet < 20):
         if not last and shop.made < most:
             shop.more()
         elif not last and not shop.pending and not linger:
             b.hit()
         ready = dict(poller.poll(25))
+        heard = time.monotonic() if ready else heard
+        must(time.monotonic() < heard + 20, f'nothing for 20 s; {len(shop.pending)} PUBs are not answered, '
+             f'{len(shop.sent)} were sent: {list(shop.sent)[:3]}')
         quiet = 0 if ready or shop.pending or hand else quiet + 1
         if c.socket in ready:
             shop.heard(*c.receive(1)[:2])
         if books.socket in ready:
             verb, header, blob = books.receive(1)
+            must(verb in ('EVT', 'PUBOK'), f'{verb} {header}')
             if verb == 'EVT':
                 subject = unpack(blob)[1]['subject']
                 must(subject not in {x['subject'] for x in hand}, f'two in flight at {subject}')

@@ -37,9 +37,8 @@ class Broker:
 
     def client(self, name, role, hello=True):
         access = self.config['broker'].get('access', self.folder / 'data' / 'access')
-        c = Client(self.bus, name, role, access=access)
+        c = Client(self.bus, name, role, access=access, alive=lambda: self.process.poll() is None)
         self.clients.append(c)
-        c.alive = lambda: self.process.poll() is None
 
         def up():
             if self.process.poll() is not None:

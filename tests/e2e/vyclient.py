@@ -52,12 +52,12 @@ def key_of(path, what):
     return re.search(rf'^{what}: "?([^"\n]+)"?$', pathlib.Path(path).read_text(), re.M)[1]
 
 
-def show(socket, access, user):
+def show(socket, access, user, alive):
     """CURVE with a user's key out of the folder of keys; they may still be in the making."""
     access = pathlib.Path(access)
     end = time.monotonic() + 20
     while not ((access / f'{user}.key').exists() and (access / 'broker.pub').exists()):
-        assert time.monotonic() < end, f'no {access}/{user}.key'
+        assert time.monotonic() < end and alive(), f'no {access}/{user}.key'
         time.sleep(0.02)
     secret = key_of(access / f'{user}.key', 'secret').encode()
     socket.curve_secretkey, socket.curve_publickey = secret, zmq.curve_public(secret)
@@ -65,24 +65,26 @@ def show(socket, access, user):
 
 
 class Client:
-    def __init__(self, address, name, role, context=None, user=None, access=None):
-        """`user`: whose key, the local operator's by default; `access`: the folder of keys."""
-        self.name, self.role = name, role
+    def __init__(self, address, name, role, context=None, user=None, access=None, alive=lambda: True):
+        """`user`: whose key, the local operator's by default; `access`: the folder of keys; `alive`: is the
+        broker there? Who knows its process says."""
+        self.name, self.role, self.alive = name, role, alive
         self.socket = (context or zmq.Context.instance()).socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 500), (zmq.HEARTBEAT_IVL, 5000),
                               (zmq.HEARTBEAT_TIMEOUT, 15000), (zmq.HEARTBEAT_TTL, 15000),
                               (zmq.RECONNECT_IVL, 10)):
             self.socket.setsockopt(option, value)
         user = user or ('operator' if role == 'operator' else name)
-        show(self.socket, access or pathlib.Path(address[len('ipc://'):]).parent / 'data' / 'access', user)
+        show(self.socket, access or pathlib.Path(address[len('ipc://'):]).parent / 'data' / 'access', user,
+             alive)
         self.socket.connect(address)
         self.numbers, self.ids = itertools.count(1), itertools.count(1)
         self.waiting = []           # (verb, header, blob) not asked for yet
         self.epoch = None
-        self.alive = lambda: True   # who knows the broker's process says better
 
     def close(self):
-        self.socket.close()
+        # what waits for a broker that is gone must not reach the next one
+        self.socket.close(None if self.alive() else 0)
 
     # ---- messages ----
 
