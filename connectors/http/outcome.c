@@ -6,11 +6,13 @@
 #include "broker/base/json.h"
 #include "broker/base/mp.h"
 #include "broker/base/utf8.h"
+#include "mappings/engine/xml.h"
 
 #define MISMATCH_MS 60000 /* what a person has to mend is tried so often */
 
 enum err
-answer_decode(const struct web_answer *a, bool text, struct buf *out, bool *odd)
+answer_decode(const struct web_answer *a, enum plan_expect expect,
+    const struct schema *shape, struct buf *out, bool *odd)
 {
 	struct slice s = a->body;
 	enum err e;
@@ -20,14 +22,16 @@ answer_decode(const struct web_answer *a, bool text, struct buf *out, bool *odd)
 		s = slice_from(s, 1);
 	if (s.n == 0)
 		return ERR_OK;
-	if (text) {
+	if (expect == EXPECT_TEXT) {
 		if (utf8_valid(a->body))
 			mp_put_str(out, a->body);
 		else
 			*odd = true;
 		return buf_check(out);
 	}
-	e = json_to_mp(s, out, NULL);
+	e = expect == EXPECT_XML
+		? xml_to_mp(s, shape != NULL ? &shape->root : NULL, false, out)
+		: json_to_mp(s, out, NULL);
 	if (e != ERR_OK && err_class(e) == CLASS_REJECT) {
 		*odd = true;
 		return ERR_OK;
@@ -180,7 +184,9 @@ outcome_of(const struct plan_request *r, const struct web_answer *a, bool odd,
 		    "address right, or is a proxy between?",
 		    (intmax_t)a->status, SLICE_ARG(type),
 		    type.n == 0 ? "something" : "",
-		    r->text ? "text in UTF-8" : "JSON");
+		    r->expect == EXPECT_TEXT  ? "text in UTF-8"
+		    : r->expect == EXPECT_XML ? "XML"
+					      : "JSON");
 	} else if (!by_rows(r, env, scratch, out, a->status)) {
 		by_status(a, out);
 	}

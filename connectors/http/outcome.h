@@ -20,9 +20,10 @@ struct outcome {
 };
 
 /* The answer's body as one msgpack value for $in: appended to `out`, nothing
- * when it is empty or (with `text` false) no JSON; *odd is that last case. */
-enum err answer_decode(const struct web_answer *a, bool text, struct buf *out,
-    bool *odd) MUST_CHECK;
+ * when it is empty or not what is expected; *odd is that last case. `shape`: of
+ * XML, the schema that says what repeats, or NULL. */
+enum err answer_decode(const struct web_answer *a, enum plan_expect expect,
+    const struct schema *shape, struct buf *out, bool *odd) MUST_CHECK;
 
 /* $request: `base` (a map's content of `pairs` pairs) and the answer's headers.
  */

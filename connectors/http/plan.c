@@ -314,9 +314,10 @@ static void
 load_request(struct loader *l, const struct yaml *y,
     const struct schema_field *in, struct plan_request *r)
 {
-	static const char *const expects[] = {"json", "text", NULL};
+	static const char *const expects[] = {"json", "text", "xml", NULL};
 	const struct yaml *key = yaml_get(y, "idempotency");
 	size_t n = 0;
+	int w;
 
 	r->url.shown = r->idempotency = r->answer_type = SLICE_EMPTY;
 	for (size_t i = 0; verbs[i] != NULL; i++) {
@@ -335,14 +336,16 @@ load_request(struct loader *l, const struct yaml *y,
 	(void)headers_load(&l->in, yaml_get(y, "headers"), SEND_ROOTS, in,
 	    &r->headers, &r->headers_n);
 	load_body(l, y, in, r);
-	r->text =
-	    yaml_word(&l->in.at, yaml_get(y, "expect"), expects, "expect") == 1;
+	w = yaml_word(&l->in.at, yaml_get(y, "expect"), expects, "expect");
+	r->expect = w > 0 ? (enum plan_expect)w : EXPECT_JSON;
 	r->idempotency = yaml_text(&l->in.at, key, "idempotency");
 	load_outcome(l, yaml_get(y, "outcome"), r);
 	r->remote = text_formula(
 	    &l->in, yaml_get(y, "remote"), ANSWER_ROOTS, NULL, false);
 	load_find(l, yaml_get(y, "find"), in, r);
 	load_answer(l, yaml_get(y, "answer"), r);
+	if (r->answers)
+		r->shape = pack_schema(l->in.pack, r->answer_type);
 	load_repeat(l, yaml_get(y, "repeat"), r);
 }
 

@@ -63,9 +63,10 @@ struct plan_request {
 	size_t headers_n;
 	struct header_text *headers;
 	enum { BODY_NONE, BODY_DATA, BODY_TREE, BODY_FORM } body;
-	struct tree_text tree;	  /* BODY_TREE, BODY_FORM */
-	bool text;		  /* expect: text - the answer is no JSON */
-	struct slice idempotency; /* header's name, or empty */
+	struct tree_text tree; /* BODY_TREE, BODY_FORM */
+	enum plan_expect { EXPECT_JSON, EXPECT_TEXT, EXPECT_XML } expect;
+	const struct schema *shape; /* of an answer in XML, or NULL */
+	struct slice idempotency;   /* header's name, or empty */
 	size_t outcomes_n;
 	struct plan_outcome outcomes[PLAN_OUTCOMES];
 	const struct formula *remote; /* or NULL */

@@ -526,7 +526,7 @@ on_page(void *arg, const struct web_answer *a)
 		return;
 	}
 	buf_init(&mp, RECORDS_MAX);
-	e = answer_decode(a, false, &mp, &odd);
+	e = answer_decode(a, EXPECT_JSON, NULL, &mp, &odd);
 	if (e == ERR_OK)
 		e = arena_copy(&p->arena, buf_all(&mp), &body);
 	buf_fini(&mp);

@@ -323,7 +323,8 @@ decide(struct job *j, const struct web_answer *a)
 	enum err e;
 
 	buf_init(&mp, ANSWER_MP);
-	e = answer_decode(a, j->request->text && !j->looking, &mp, &odd);
+	e = answer_decode(a, j->looking ? EXPECT_JSON : j->request->expect,
+	    j->request->shape, &mp, &odd);
 	if (e == ERR_OK)
 		e = arena_copy(&j->arena, buf_all(&mp), &in);
 	if (e == ERR_OK)
@@ -431,7 +432,9 @@ put_request(struct job *j, struct web_request *q, struct buf *url,
 	q->method = j->looking ? "GET" : r->method;
 	e = url_put(j->looking ? &r->find_url : &r->url, &env, &j->arena, url);
 	put_line(headers, "Accept",
-	    r->text && !j->looking ? "*/*" : "application/json");
+	    j->looking || r->expect == EXPECT_JSON ? "application/json"
+	    : r->expect == EXPECT_XML		   ? "application/xml, text/xml"
+						   : "*/*");
 	if (e == ERR_OK)
 		e = headers_put(
 		    r->headers, r->headers_n, &env, &j->arena, headers);

@@ -9,6 +9,7 @@
 #include "broker/base/say.h"
 #include "broker/wire/frame.h"
 #include "connectors/sdk/native.h"
+#include "mappings/engine/xml.h"
 
 #define DATA_MAX (2 * DOOR_BODY_MAX) /* decoded, before it is an event */
 #define PUB_FULL (FRAME_MAX - 4096)
@@ -171,6 +172,12 @@ ask_type(struct job *j)
 			return true;
 		return done(
 		    j, OUT_TYPE, "expected application/x-www-form-urlencoded");
+	case DOOR_XML:
+		if (t.n == 0 || same_word(t, "application/xml") ||
+		    same_word(t, "text/xml") ||
+		    (t.n > 4 && same_word(slice_from(t, t.n - 4), "+xml")))
+			return true;
+		return done(j, OUT_TYPE, "expected application/xml");
 	case DOOR_QUERY:
 	default:
 		return true;
@@ -258,6 +265,11 @@ decode(struct job *j)
 	case DOOR_JSON:
 		e = json_to_mp(j->q->body, &j->data, NULL);
 		break;
+	case DOOR_XML:
+		e = xml_to_mp(j->q->body,
+		    j->door->schema != NULL ? &j->door->schema->root : NULL,
+		    false, &j->data);
+		break;
 	case DOOR_FORM:
 		if (!decode_params(j, &j->q->form, RECIPE_FIELD))
 			return false;
@@ -274,7 +286,8 @@ decode(struct job *j)
 	if (e == ERR_LIMIT)
 		return done(j, OUT_UNFIT, "%s", err_last());
 	if (e != ERR_OK)
-		return done(j, OUT_BROKEN, "broken JSON: %s", err_last());
+		return done(j, OUT_BROKEN, "broken %s: %s",
+		    j->door->body == DOOR_XML ? "XML" : "JSON", err_last());
 	if (j->door->json_n > 0 && !decode_fields(j))
 		return false;
 	in = mp_in(buf_all(&j->data));

@@ -227,7 +227,7 @@ load_json(struct loader *l, const struct yaml *y)
 
 	if (y == NULL || !yaml_want(&l->at, y, YAML_LIST, "json"))
 		return;
-	if (l->d->body == DOOR_JSON) {
+	if (l->d->body == DOOR_JSON || l->d->body == DOOR_XML) {
 		fault(l->at.f, l->at.file, y,
 		    "json: names fields of a form or a query; a JSON body is "
 		    "decoded whole");
@@ -243,13 +243,29 @@ load_json(struct loader *l, const struct yaml *y)
 	l->d->json = names;
 }
 
+/* XML is read by the schema of what it becomes, before `by` can choose. */
+static void
+load_shape(struct loader *l, const struct yaml *node)
+{
+	struct door *d = l->d;
+
+	for (size_t i = 1; i < d->rows_n; i++)
+		if (!slice_eq(d->rows[i].type, d->rows[0].type))
+			fault(l->at.f, l->at.file, node,
+			    "with body: xml all rows are of one type, whose "
+			    "schema says what repeats");
+	if (d->rows_n > 0)
+		d->schema = pack_schema(l->p, d->rows[0].type);
+}
+
 static void
 load_door(struct loader *l, const struct yaml *node)
 {
 	static const char *const known[] = {"path", "method", "body",
 	    "max_body", "verify", "ignore", "json", "items", "by", "rows",
 	    "event", "else", "answer", NULL};
-	static const char *const bodies[] = {"json", "form", "query", NULL};
+	static const char *const bodies[] = {
+	    "json", "form", "query", "xml", NULL};
 	const struct yaml *body = yaml_get(node, "body");
 	const struct yaml *max = yaml_get(node, "max_body");
 	const struct yaml *verify = yaml_get(node, "verify");
@@ -278,6 +294,8 @@ load_door(struct loader *l, const struct yaml *node)
 	    FORMULA_REQUEST | FORMULA_SETTINGS, NULL);
 	d->items = formula(l, yaml_get(node, "items"), EVENT_ROOTS, NULL);
 	load_rows(l, node);
+	if (d->body == DOOR_XML)
+		load_shape(l, node);
 	load_answer(l, yaml_get(node, "answer"));
 }
 

@@ -13,7 +13,7 @@
 #define DOORS_MAX 16 /* of one pack */
 
 enum door_method { DOOR_GET = 1, DOOR_POST = 2, DOOR_PUT = 4 };
-enum door_body { DOOR_JSON, DOOR_FORM, DOOR_QUERY };
+enum door_body { DOOR_JSON, DOOR_FORM, DOOR_QUERY, DOOR_XML };
 
 struct door_row {
 	struct slice topic; /* the value of `by`; empty without `by` */
@@ -29,8 +29,9 @@ struct door {
 	size_t max_body;
 	const struct formula *ignore, *items, *by; /* or NULL */
 	const struct recipe *verify;
-	size_t json_n;		  /* of a form or a query: */
-	const struct slice *json; /* its fields that hold JSON */
+	size_t json_n;		     /* of a form or a query: */
+	const struct slice *json;    /* its fields that hold JSON */
+	const struct schema *schema; /* of XML: what repeats; or NULL */
 	size_t rows_n;
 	struct door_row *rows;
 	bool keep;	 /* a topic without a row is kept, not dropped */

@@ -31,7 +31,7 @@ source_to_mp(
 	if (slice_starts(s, SLICE_LIT("<")) ||
 	    slice_starts(s, SLICE_LIT("\xff\xfe")) ||
 	    slice_starts(s, SLICE_LIT("\xfe\xff")))
-		return xml_to_mp(s, root, out);
+		return xml_to_mp(s, root, true, out);
 	if (!slice_starts(s, SLICE_LIT("UNA")) &&
 	    !slice_starts(s, SLICE_LIT("UNB")))
 		return json_to_mp(text, out, NULL);

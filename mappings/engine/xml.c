@@ -193,7 +193,7 @@ on_encoding(void *self, const XML_Char *name, XML_Encoding *info)
 
 struct writing {
 	struct buf *out;
-	bool free; /* without a schema: what repeats is a list */
+	bool free; /* what repeats is a list, whatever the schema says */
 };
 
 static enum err put_elem(
@@ -321,10 +321,11 @@ put_elem(struct writing *w, const struct elem *e, const struct schema_field *x)
 }
 
 enum err
-xml_to_mp(struct slice text, const struct schema_field *root, struct buf *out)
+xml_to_mp(struct slice text, const struct schema_field *root, bool strict,
+    struct buf *out)
 {
 	struct reading r = {.err = ERR_OK};
-	struct writing w = {out, root == NULL};
+	struct writing w = {out, root == NULL || !strict};
 	size_t had = out->n;
 	enum err e;
 

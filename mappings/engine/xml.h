@@ -21,9 +21,13 @@
 #define XML_ELEMENTS 200000 /* in one document */
 #define XML_NAMES 1024	    /* different ones within one element */
 
-/* Appends the document, {ROOT: ...}, as msgpack; `root` is the schema's map, or
- * NULL. The note names line and column, or the element. */
+/*
+ * Appends the document, {ROOT: ...}, as msgpack; `root` is the schema's map, or
+ * NULL. The note names line and column, or the element. What repeats and is no
+ * list in the schema is refused (ERR_TYPE) when `strict`, as for samples; what
+ * a system sends is kept, as a list, and refused by the mapping that reads it.
+ */
 enum err xml_to_mp(struct slice text, const struct schema_field *root,
-    struct buf *out) MUST_CHECK;
+    bool strict, struct buf *out) MUST_CHECK;
 
 #endif

@@ -54,6 +54,13 @@ send:
     expect: text
     outcome: {reject: $in = 'NO'}
     revised: never
+  far.book:
+    post: "/books"
+    body: json
+    expect: xml
+    outcome: {reject: Root.Status.$ = 'FAILED'}
+    answer: {type: far.booked}
+    revised: never
   far.track:
     get: "/track/{sku}"
     outcome: {defer: $status = 404}
@@ -73,7 +80,8 @@ poll:
 SCHEMAS = {
     'far.stock': {'sku': 'text', 'on_hand': 'integer'},
     'far.order': {'sku': 'text', 'quantity': 'integer', 'note?': 'text'},
-    'far.note': {'sku': 'text', 'note?': 'text'}, 'far.track': {'sku': 'text'}, 'far.tracked': {'sku': 'text', 'status': 'text'},
+    'far.note': {'sku': 'text', 'note?': 'text'}, 'far.book': {'sku': 'text'},
+    'far.booked': {'Root': '{fields: {Status: {fields: {$: text, $code?: text}}, Row?: {many: true, type: text}}}'}, 'far.track': {'sku': 'text'}, 'far.tracked': {'sku': 'text', 'status': 'text'},
     'far.product': {'id': 'integer'}, 'far.made': {'number': 'text'}, 'far.thing': {'id': 'integer', 'changed': 'text'}}
 
 
@@ -193,6 +201,25 @@ def test_bodies_forms_and_idempotency(make):
     note, = c.far.of('POST', '/notes')
     assert note['query'] == {'sku': 'x&y=z'} and note['body'] == b'text=%C3%A4%2Bb&sku=x%26y%3Dz'
     assert {e['id'] for e in c.broker.events} == {'made:9001'}
+
+
+def test_answers_in_xml(make):
+    c = make()
+    xml = 'application/xml'
+    c.far.queue += [lambda q: Answer(200, b'<Root><Status>OK</Status><Row>a</Row></Root>', type=xml),
+                    lambda q: Answer(200, b'<Root><Status code="7">FAILED</Status></Root>', type=xml)]
+    ok = c.send('far.book', {'sku': 'A'})
+    assert c.settled(ok)['verdict'] == 'ok'
+    no = c.send('far.book', {'sku': 'B'})
+    assert c.settled(no)['verdict'] == 'reject'
+    event, = c.broker.events
+    assert event['type'] == 'far.booked' and event['data'] == {'Root': {'Status': {'$': 'OK'}, 'Row': ['a']}}
+    assert c.far.of('POST', '/books')[0]['headers']['accept'] == 'application/xml, text/xml'
+    # a page of a proxy is no answer
+    c.far.queue.append(lambda q: Answer(200, b'<html><br></html>', type='text/html'))
+    odd = c.send('far.book', {'sku': 'C'})
+    s = c.settled(odd)
+    assert s['verdict'] == 'retry' and 'no XML' in s['text'], s
 
 
 def test_connections_are_reused(make):
@@ -750,7 +777,7 @@ def test_webhook_and_poll_of_one_fact_are_one_event(vayla, tmp_path):
     ('{ok: $status = 404}}', '{okk: $status = 404}}', r'pack.yaml:18:\d+: .*okk.*"ok"'),
     ('limits: {parallel: 4', 'limits: {paralel: 4', r'pack.yaml:8:\d+: .*paralel.*"parallel"'),
     ('timeout: 1s', 'timeout: 1 s', r'pack.yaml:8:\d+: timeout: write a number'),
-    ('expect: text', 'expect: xml', r'pack.yaml:\d+:\d+: .*xml'),
+    ('expect: text', 'expect: yaml', r'pack.yaml:\d+:\d+: .*yaml'),
     ('repeat: {every: 1s', 'repeat: {evry: 1s', r'pack.yaml:\d+:\d+: repeat: .*evry.*"every"'),
     ('get: "/track/{sku}"', 'post: "/track/{sku}"', r'pack.yaml:\d+:\d+: only a `get` is repeated'),
     ('every: 1s\n    get', 'evry: 1s\n    get', r'pack.yaml:\d+:5: .*evry.*"every"'),

@@ -57,6 +57,10 @@ receive:
     method: [POST, PUT]
     verify: {hmac: sha256, over: [{text: "{$request.method} {$request.url}\\n"}, body], header: X-Sig, key: $settings.secret}
     event: {type: tester.thing, id: id, subject: "thing:{id}", time: at}
+  - path: xml
+    body: xml
+    verify: {hmac: sha256, over: body, encoding: base64, header: X-Sig, key: $settings.secret}
+    event: {type: tester.paper, id: Doc.Id, subject: "thing:{Doc.Id}"}
   - path: small
     max_body: 100
     verify: {hmac: sha256, over: body, encoding: base64, header: X-Sig, key: $settings.secret}
@@ -102,6 +106,10 @@ class Receiver:
             shutil.copytree(ROOT / 'mappings' / name, packs / name)
         (packs / 'tester').mkdir()
         (packs / 'tester' / 'pack.yaml').write_text(TEST_PACK.lstrip())
+        (packs / 'tester' / 'schema').mkdir()
+        (packs / 'tester' / 'schema' / 'tester.paper.yaml').write_text(
+            'schema: tester.paper/1\ntitle: XML\nopen: true\nfields:\n  Doc: {fields: {Id: text, Amt?: {fields: {$Ccy?: text, $: decimal}}, '
+            'Row?: {many: true, fields: {N: text}}}}\n')
         bus = f'ipc://{folder}/bus'
         self.port = free_port()
         self.url = f'http://127.0.0.1:{self.port}'
@@ -255,6 +263,22 @@ def test_a_form_and_an_answer_of_its_own(r):
     assert to_test(r, 'form', body, type='application/json')[0] == 415
     assert to_test(r, 'form', body + b'&code=JJFI1', type=form)[0] == 401
     assert to_test(r, 'form', b'code=%zz', type=form)[0] == 400
+
+
+def test_xml_by_its_schema(r):
+    had = len(r.bus.events)
+    body = '<?xml version="1.0" encoding="iso-8859-1"?><Doc><Id>7</Id><Amt>1.50</Amt><Row><N>å</N></Row><New/><New/></Doc>'.encode('latin-1')
+    assert to_test(r, 'xml', body, type='application/xml; charset=iso-8859-1')[0] == 200
+    event, = r.bus.events[had:]
+    # what repeats is a list, one too; what the schema does not know is kept
+    assert event['data'] == {'Doc': {'Id': '7', 'Amt': {'$': '1.50'}, 'Row': [{'N': 'å'}], 'New': ['', '']}}
+    assert event['subject'] == 'thing:7'
+    assert to_test(r, 'xml', b'<Doc><Id>8</Id><Id>9</Id></Doc>', type='text/xml')[0] == 422, 'which of them is its id?'
+    assert to_test(r, 'xml', b'{}', type='application/json')[0] == 415
+    for broken in (b'<Doc><Id>8</Doc>', b'', b'<!DOCTYPE a [<!ENTITY b "c">]><Doc>&b;</Doc>', b'{}'):
+        status, said = to_test(r, 'xml', broken, type='text/xml')
+        assert status == 400 and b'broken XML' in said, said
+    assert len(r.bus.events) == had + 1
 
 
 def test_a_moment_that_is_signed(r):

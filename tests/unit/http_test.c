@@ -336,7 +336,7 @@ outcome(const char *rows, int64_t status, const char *body, enum web_how how,
 	CHECK_STR(said, "");
 	buf_init(&in, 65536);
 	buf_init(&request, 65536);
-	CHECK_OK(answer_decode(&a, false, &in, &odd));
+	CHECK_OK(answer_decode(&a, EXPECT_JSON, NULL, &in, &odd));
 	answer_request(SLICE_EMPTY, 0, &a, &request);
 	if (p.sends_n == 1) {
 		struct formula_env env = {
