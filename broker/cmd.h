@@ -76,6 +76,9 @@ bool cmd_json(const struct cmd *c);
  * text too. The result lives in one of 16 rotating buffers, cut at 255 bytes,
  * with control characters as "?". */
 const char *cmd_text(struct slice map, const char *key);
+/* What a status says of drift: a line each, at most `max`; nothing when there
+ * is none. */
+void cmd_drift(struct slice status, const char *title, int max);
 /* The next value of an array: false at its end. Begin with *in = cmd_list(). */
 struct cmd_iter {
 	struct mp_in in;

@@ -52,7 +52,13 @@ list(struct inbox *in, char **words)
 		}
 	if (shown == 0)
 		puts("Nothing needs a person.");
-	return ERR_OK;
+	e = cmd_ask(&in->c, "status", NULL);
+	if (e == ERR_OK)
+		cmd_drift(buf_all(&in->c.reply),
+		    "Drift: what came in and no schema knows (nothing is held; "
+		    "vayla map learn --check)",
+		    5);
+	return e;
 }
 
 /* vayla inbox retry|skip SUB SEQ */

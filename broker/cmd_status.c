@@ -77,6 +77,34 @@ print_journal(struct slice all)
 				: "");
 }
 
+void
+cmd_drift(struct slice status, const char *title, int max)
+{
+	struct slice drift, list, x;
+	struct cmd_iter it;
+	int n = 0;
+
+	if (!mp_get(status, "drift", &drift) || !mp_get(drift, "list", &list))
+		return;
+	for (it = cmd_list(list); cmd_next(&it, &x); n++) {
+		if (n == 0)
+			puts(title);
+		if (n == max) {
+			printf("  .. %s places in all (-o json)\n",
+			    cmd_text(drift, "places"));
+			return;
+		}
+		printf("  %s of %s: %s %s%s%s in %s event%s since %.10s\n",
+		    cmd_text(x, "type"), cmd_text(x, "source"),
+		    strcmp(cmd_text(x, "what"), "word") == 0 ? "a new word in"
+							     : "a new field",
+		    cmd_text(x, "path"), cmd_text(x, "value")[0] ? ": " : "",
+		    cmd_text(x, "value"), cmd_text(x, "events"),
+		    strcmp(cmd_text(x, "events"), "1") == 0 ? "" : "s",
+		    cmd_text(x, "first"));
+	}
+}
+
 int
 status_verb(int argc, char **argv)
 {
@@ -119,6 +147,7 @@ status_verb(int argc, char **argv)
 		if (mp_get(all, "systems", &v))
 			for (it = cmd_list(v); cmd_next(&it, &item);)
 				print_system(item);
+		cmd_drift(all, "Drift: what schemas do not know", 10);
 		puts("What connectors count");
 		if (mp_get(all, "sessions", &v))
 			for (it = cmd_list(v); cmd_next(&it, &item);)

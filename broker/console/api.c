@@ -199,6 +199,11 @@ static const struct metric {
     {"counts", "ask", "vayla_open_ask", "gauge", "Open questions."},
     {"counts", "parked", "vayla_open_parked", "gauge",
 	"Parked: a person must act."},
+    {"drift", "events", "vayla_drift_events_total", "counter",
+	"Events with a field or word their schema does not know, since the "
+	"start or the last change of schemas."},
+    {"drift", "places", "vayla_drift_places", "gauge",
+	"Fields and words that schemas do not know."},
 };
 
 enum err

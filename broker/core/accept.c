@@ -191,6 +191,8 @@ apply_event(struct daemon *d, struct slice body)
 		e.causationid = asked->seq;
 		e.correlationid = asked->root;
 	}
+	strays_look(d->strays, ruleset_schema(d->core.rules, e.type), e.type,
+	    e.source, e.data, d->batch.now);
 	return route_event(&d->router, &e, known.seq);
 }
 

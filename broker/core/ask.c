@@ -304,7 +304,7 @@ ask_status(struct daemon *d, struct buf *b)
 {
 	char hex[65];
 
-	mp_put_map(b, d->retain != NULL ? 11 : 10);
+	mp_put_map(b, d->retain != NULL ? 12 : 11);
 	put_uint(b, "epoch", d->core.epoch);
 	mp_put_cstr(b, "now");
 	mp_put_time(b, clock_now());
@@ -320,6 +320,8 @@ ask_status(struct daemon *d, struct buf *b)
 		    hex + 2 * i, 3, "%02x", ruleset_hash(d->core.rules)[i]);
 	put_text(b, "ruleset", slice_str(hex));
 	put_rules(d, b);
+	mp_put_cstr(b, "drift");
+	strays_write(d->strays, b);
 	put_systems(d, b);
 	put_sessions(d, b);
 	return buf_check(b);

@@ -279,6 +279,8 @@ broker_new(struct config *c)
 	sessions_init(&d->sessions);
 	batch_init(&d->batch, &d->core);
 	holds_init(&d->holds, &d->core);
+	if ((d->strays = strays_new()) == NULL)
+		err_die("no memory");
 	return b;
 }
 
@@ -304,6 +306,7 @@ broker_free(struct broker *b)
 	log_reader_free(b->ask_reader);
 	index_view_free(b->view);
 	rules_close(&d->rules);
+	strays_free(d->strays);
 	guard_close(d->guard);
 	sealer_free(d->core.sealer);
 	keys_close(d->core.keys);

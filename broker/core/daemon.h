@@ -11,6 +11,7 @@
 
 #include "broker/core/broker.h"
 #include "broker/core/delivery.h"
+#include "broker/core/strays.h"
 #include "broker/core/flush.h"
 #include "broker/core/query.h"
 #include "broker/core/retain.h"
@@ -52,6 +53,7 @@ struct daemon {
 	struct router router;
 	struct delivery delivery;
 	struct rules rules;
+	struct strays *strays;
 	struct retain *retain;
 	struct query query; /* with a reader of its own */
 	struct sealer *asker;

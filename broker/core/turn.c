@@ -289,6 +289,7 @@ act_all(struct daemon *d)
 
 	act(d);
 	if (deployed) {
+		strays_forget(d->strays);
 		e = holds_load(&d->holds);
 		holds_rerun(&d->holds, SLICE_EMPTY);
 	}
@@ -429,6 +430,7 @@ reload(struct daemon *d)
 	if (e == ERR_OK && changed) {
 		e = holds_load(&d->holds);
 		holds_rerun(&d->holds, SLICE_EMPTY);
+		strays_forget(d->strays);
 		d->took_rules = true;
 	}
 	if (f.text.n > 0)

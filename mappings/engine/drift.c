@@ -18,6 +18,11 @@ struct drift {
 	const struct schema *s;
 	struct told *first, *last;
 	size_t told_n, samples;
+};
+
+struct walk {
+	drift_each *each;
+	void *self;
 	struct buf path;
 };
 
@@ -34,14 +39,165 @@ drift_new(struct arena *a, const struct schema *s)
 }
 
 static enum err
-tell(struct drift *d, const char *what, struct slice word)
+tell(struct walk *w, enum drift_kind kind, const char *what,
+    const struct schema_field *x, const struct mp *v)
 {
+	return w->each(w->self, buf_all(&w->path), kind, what, x, v);
+}
+
+static enum err look(struct walk *w, const struct schema_field *x,
+    struct mp_in *in, unsigned depth);
+
+static enum err
+look_map(struct walk *w, const struct schema_field *x, struct mp_in *in,
+    uint32_t count, unsigned depth)
+{
+	struct slice whole = slice_of(in->p, (size_t)(in->end - in->p));
+	size_t was = w->path.n;
+	enum err e;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct schema_field *f = NULL;
+		struct mp key;
+
+		if ((e = mp_next(in, &key)) != ERR_OK)
+			return e;
+		if (key.type == MP_STR)
+			f = schema_find(x, key.bytes);
+		buf_printf(&w->path, "%s%.*s", was > 0 ? "." : "",
+		    SLICE_ARG(key.type == MP_STR ? key.bytes : SLICE_EMPTY));
+		if (f != NULL)
+			e = look(w, f, in, depth + 1);
+		else if ((e = tell(w, DRIFT_FIELD, "is not in the schema", NULL,
+			      NULL)) == ERR_OK)
+			e = mp_skip(in);
+		if (e != ERR_OK)
+			return e;
+		w->path.n = was;
+	}
+	for (const struct schema_field *f = x->fields; f != NULL; f = f->next) {
+		struct mp_in at = mp_in(whole);
+		bool found = f->optional;
+
+		for (uint32_t i = 0; i < count && !found; i++) {
+			struct mp key;
+
+			if ((e = mp_next(&at, &key)) != ERR_OK ||
+			    (e = mp_skip(&at)) != ERR_OK)
+				return e;
+			found =
+			    key.type == MP_STR && slice_eq(key.bytes, f->name);
+		}
+		if (found)
+			continue;
+		buf_printf(
+		    &w->path, "%s%.*s", was > 0 ? "." : "", SLICE_ARG(f->name));
+		if ((e = tell(w, DRIFT_MISSING, "is required and is missing", f,
+			 NULL)) != ERR_OK)
+			return e;
+		w->path.n = was;
+	}
+	return ERR_OK;
+}
+
+static enum err
+look_json(struct walk *w, const struct schema_field *x, struct slice text,
+    unsigned depth)
+{
+	struct schema_field inner = *x;
+	struct mp_in in;
+	struct buf mp;
+	enum err e;
+
+	inner.json = false;
+	buf_init(&mp, 16 * 1024 * 1024);
+	if (json_to_mp(text, &mp, NULL) != ERR_OK) {
+		const struct mp no_text = {.type = MP_NIL};
+
+		e = tell(w, DRIFT_VALUE, "is a text that holds no JSON", x,
+		    &no_text);
+	} else {
+		in = mp_in(buf_all(&mp));
+		e = look(w, &inner, &in, depth + 1);
+	}
+	buf_fini(&mp);
+	return e;
+}
+
+static enum err
+look(struct walk *w, const struct schema_field *x, struct mp_in *in,
+    unsigned depth)
+{
+	size_t was = w->path.n;
+	struct mp_in from = *in;
+	const char *misfit;
+	struct mp v;
+	enum err e;
+
+	if (depth > MP_DEPTH)
+		return err_note(ERR_LIMIT, "nested too deep");
+	if ((e = mp_next(in, &v)) != ERR_OK)
+		return e;
+	if (v.type == MP_NIL ||
+	    (v.type == MP_STR && v.bytes.n == 0 && x->blank_absent))
+		return x->optional ? ERR_OK
+		       : v.type == MP_NIL
+			   ? tell(w, DRIFT_MISSING, "is required and is null",
+				 x, NULL)
+			   : tell(w, DRIFT_MISSING, "is required and is blank",
+				 x, NULL);
+	if (x->json && v.type == MP_STR)
+		return look_json(w, x, v.bytes, depth);
+	if (x->type == SCHEMA_MAP && v.type == MP_MAP)
+		return look_map(w, x, in, v.count, depth);
+	if (x->type == SCHEMA_LIST && v.type == MP_ARRAY) {
+		buf_str(&w->path, "[]");
+		for (uint32_t i = 0; i < v.count; i++)
+			if ((e = look(w, x->item, in, depth + 1)) != ERR_OK)
+				return e;
+		w->path.n = was;
+		return ERR_OK;
+	}
+	*in = from;
+	if ((e = mp_skip(in)) != ERR_OK)
+		return e;
+	misfit = schema_misfit(x, &v);
+	if (misfit == NULL)
+		return ERR_OK;
+	return tell(w, DRIFT_VALUE, misfit, x, &v);
+}
+
+enum err
+drift_walk(
+    const struct schema *s, struct slice data, drift_each *each, void *self)
+{
+	struct walk w = {each, self, {0}};
+	struct mp_in in = mp_in(data);
+	enum err e;
+
+	buf_init(&w.path, 64 * 1024);
+	e = look(&w, &s->root, &in, 0);
+	buf_fini(&w.path);
+	return e;
+}
+
+/* ---- told to a person ---- */
+
+static enum err
+told(void *self, struct slice path, enum drift_kind kind, const char *what,
+    const struct schema_field *x, const struct mp *v)
+{
+	struct drift *d = self;
+	struct slice word = SLICE_EMPTY;
 	struct told *t;
 	struct buf b;
 	enum err e = ERR_OK;
 
+	(void)x;
+	if (kind == DRIFT_VALUE && (v->type == MP_STR || v->type == MP_DECIMAL))
+		word = v->bytes;
 	buf_init(&b, 8192);
-	buf_printf(&b, "%s: %s", buf_cstr(&d->path), what);
+	buf_printf(&b, "%.*s: %s", SLICE_ARG(path), what);
 	if (word.n > 0)
 		buf_printf(&b, " '%.*s'", (int)(word.n < 60 ? word.n : 60),
 		    (const char *)word.p);
@@ -69,124 +225,6 @@ tell(struct drift *d, const char *what, struct slice word)
 	return e;
 }
 
-static enum err look(struct drift *d, const struct schema_field *x,
-    struct mp_in *in, unsigned depth);
-
-static enum err
-look_map(struct drift *d, const struct schema_field *x, struct mp_in *in,
-    uint32_t count, unsigned depth)
-{
-	struct slice whole = slice_of(in->p, (size_t)(in->end - in->p));
-	size_t was = d->path.n;
-	enum err e;
-
-	for (uint32_t i = 0; i < count; i++) {
-		const struct schema_field *f = NULL;
-		struct mp key;
-
-		if ((e = mp_next(in, &key)) != ERR_OK)
-			return e;
-		if (key.type == MP_STR)
-			f = schema_find(x, key.bytes);
-		buf_printf(&d->path, "%s%.*s", was > 0 ? "." : "",
-		    SLICE_ARG(key.type == MP_STR ? key.bytes : SLICE_EMPTY));
-		if (f != NULL)
-			e = look(d, f, in, depth + 1);
-		else if ((e = tell(d, "is not in the schema", SLICE_EMPTY)) ==
-			 ERR_OK)
-			e = mp_skip(in);
-		if (e != ERR_OK)
-			return e;
-		d->path.n = was;
-	}
-	for (const struct schema_field *f = x->fields; f != NULL; f = f->next) {
-		struct mp_in at = mp_in(whole);
-		bool found = f->optional;
-
-		for (uint32_t i = 0; i < count && !found; i++) {
-			struct mp key;
-
-			if ((e = mp_next(&at, &key)) != ERR_OK ||
-			    (e = mp_skip(&at)) != ERR_OK)
-				return e;
-			found =
-			    key.type == MP_STR && slice_eq(key.bytes, f->name);
-		}
-		if (found)
-			continue;
-		buf_printf(
-		    &d->path, "%s%.*s", was > 0 ? "." : "", SLICE_ARG(f->name));
-		if ((e = tell(d, "is required and is missing", SLICE_EMPTY)) !=
-		    ERR_OK)
-			return e;
-		d->path.n = was;
-	}
-	return ERR_OK;
-}
-
-static enum err
-look_json(struct drift *d, const struct schema_field *x, struct slice text,
-    unsigned depth)
-{
-	struct schema_field inner = *x;
-	struct mp_in in;
-	struct buf mp;
-	enum err e;
-
-	inner.json = false;
-	buf_init(&mp, 16 * 1024 * 1024);
-	if (json_to_mp(text, &mp, NULL) != ERR_OK) {
-		e = tell(d, "is a text that holds no JSON", SLICE_EMPTY);
-	} else {
-		in = mp_in(buf_all(&mp));
-		e = look(d, &inner, &in, depth + 1);
-	}
-	buf_fini(&mp);
-	return e;
-}
-
-static enum err
-look(struct drift *d, const struct schema_field *x, struct mp_in *in,
-    unsigned depth)
-{
-	size_t was = d->path.n;
-	struct mp_in from = *in;
-	const char *misfit;
-	struct mp v;
-	enum err e;
-
-	if (depth > MP_DEPTH)
-		return err_note(ERR_LIMIT, "nested too deep");
-	if ((e = mp_next(in, &v)) != ERR_OK)
-		return e;
-	if (v.type == MP_NIL ||
-	    (v.type == MP_STR && v.bytes.n == 0 && x->blank_absent))
-		return x->optional ? ERR_OK
-		       : v.type == MP_NIL
-			   ? tell(d, "is required and is null", SLICE_EMPTY)
-			   : tell(d, "is required and is blank", SLICE_EMPTY);
-	if (x->json && v.type == MP_STR)
-		return look_json(d, x, v.bytes, depth);
-	if (x->type == SCHEMA_MAP && v.type == MP_MAP)
-		return look_map(d, x, in, v.count, depth);
-	if (x->type == SCHEMA_LIST && v.type == MP_ARRAY) {
-		buf_str(&d->path, "[]");
-		for (uint32_t i = 0; i < v.count; i++)
-			if ((e = look(d, x->item, in, depth + 1)) != ERR_OK)
-				return e;
-		d->path.n = was;
-		return ERR_OK;
-	}
-	*in = from;
-	if ((e = mp_skip(in)) != ERR_OK)
-		return e;
-	misfit = schema_misfit(x, &v);
-	if (misfit == NULL)
-		return ERR_OK;
-	return tell(d, misfit,
-	    v.type == MP_STR || v.type == MP_DECIMAL ? v.bytes : SLICE_EMPTY);
-}
-
 enum err
 drift_add(struct drift *d, struct slice data)
 {
@@ -210,11 +248,8 @@ drift_add(struct drift *d, struct slice data)
 	}
 	if (e != ERR_OK)
 		return e;
-	buf_init(&d->path, 64 * 1024);
 	d->samples++;
-	e = look(d, &d->s->root, &in, 0);
-	buf_fini(&d->path);
-	return e;
+	return drift_walk(d->s, data, told, d);
 }
 
 size_t

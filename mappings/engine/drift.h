@@ -9,6 +9,21 @@
 #include "broker/base/arena.h"
 #include "mappings/engine/schema.h"
 
+enum drift_kind {
+	DRIFT_FIELD,   /* not in the schema */
+	DRIFT_MISSING, /* required, and absent */
+	DRIFT_VALUE    /* of another type, or none of its words */
+};
+/* x: what the schema says of it, NULL for DRIFT_FIELD; v: what stands there,
+ * NULL when nothing does. An error ends the walk. */
+typedef enum err drift_each(void *self, struct slice path, enum drift_kind kind,
+    const char *what, const struct schema_field *x, const struct mp *v);
+
+/* Each place of one value that its schema does not foresee. ERR_SYNTAX for
+ * damaged data. */
+enum err drift_walk(const struct schema *s, struct slice data, drift_each *each,
+    void *self) MUST_CHECK;
+
 struct drift;
 
 /* Everything lives in `a`. NULL: no memory. */
