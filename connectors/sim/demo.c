@@ -1,6 +1,6 @@
 /*
  * demo - the verb `vayla demo`, which is `make run`: starts `vayla run` as a
- * child, plays a shop's day against it, shows what came of it, and stays until
+ * child, plays a shop's week against it, shows what came of it, and stays until
  * Ctrl-C.
  *
  * The child writes its log to a file beside the journal, so that this terminal
@@ -30,6 +30,8 @@
 #define READY_S 60
 #define STOP_S 30
 #define QUIET_MS 60000
+#define PICKED_S 10
+#define DAYS 7
 #define TAIL 4000 /* bytes of the log that are shown when it ends early */
 
 static volatile sig_atomic_t stop;
@@ -46,6 +48,7 @@ struct demo {
 	int64_t orders, seed;
 	bool once;
 	struct actors actors;
+	struct far *far; /* what the played systems answer, while we stay */
 	char log[4096];
 	size_t log_from; /* what stood in the log before this start */
 	pid_t child;
@@ -276,34 +279,60 @@ show(const struct demo *d)
 
 	if (e != ERR_OK)
 		return e;
-	e = report_quiet(c, QUIET_MS);
+	e = report_quiet(c, d->far, QUIET_MS);
 	if (e == ERR_TIMEOUT)
 		e = ERR_OK; /* the table says what is still going out */
 	if (e == ERR_OK)
-		e = report_print(stdout, c, d->actors.config);
+		e = report_print(stdout, c, &d->actors);
 	client_free(c);
 	return e;
 }
 
-static enum err
-day(struct demo *d, bool *fine)
+/* A list that was put down last is still to be picked up. */
+static void
+wait_picked(struct demo *d, const char *file)
 {
+	int64_t until = clock_mono() + PICKED_S * NS_PER_SEC;
+
+	while (file[0] != '\0' && access(file, F_OK) == 0 && !stop &&
+	       clock_mono() < until)
+		far_wait(d->far, 50);
+}
+
+static enum err
+week(struct demo *d, bool *fine)
+{
+	struct week w;
 	struct play_options o = {.seed = (uint64_t)d->seed,
 	    .orders = d->orders,
 	    .lanes = 8,
 	    .patience = 60,
 	    .base = d->actors.config->listen,
+	    .week = &w,
 	    .stop = &stop};
 	struct play_report r;
 	enum err e = serial_take(d->actors.config, o.orders, &o.first);
 
+	if (e == ERR_OK)
+		e = week_make(
+		    &w, o.seed, o.first, o.orders, week_begin(DAYS), DAYS, 1);
 	if (e != ERR_OK)
 		return e;
-	printf("A shop sends %lld orders, from number %lld on, and its payment "
-	       "provider their callbacks.\n",
+	week_spare(&w); /* what is lost is asked for minutes later */
+	e = far_open(&d->far, &d->actors, o.seed, 0);
+	if (e != ERR_OK) {
+		week_free(&w);
+		return e;
+	}
+	o.far = d->far;
+	printf("A shop's week: %lld orders, from number %lld on, their "
+	       "payments, parcels, returns and refunds.\n",
 	    (long long)o.orders, (long long)o.first);
 	(void)fflush(stdout);
 	e = play(&d->actors, &o, &r);
+	week_free(&w);
+	if (e == ERR_OK)
+		wait_picked(d, r.file);
 	*fine = e == ERR_OK && r.all.refused + r.all.lost == 0;
 	if (e == ERR_OK || r.orders > 0) {
 		play_print(stdout, &d->actors, &r);
@@ -326,7 +355,7 @@ run(struct demo *d)
 	if (e == ERR_OK)
 		e = wait_ready(d);
 	if (e == ERR_OK)
-		e = day(d, &fine);
+		e = week(d, &fine);
 	if (e == ERR_OK)
 		e = show(d);
 	if (e == ERR_OK) {
@@ -336,7 +365,7 @@ run(struct demo *d)
 		(void)fflush(stdout);
 	}
 	while (e == ERR_OK && !d->once && !stop && !ended(d))
-		nap(200);
+		far_wait(d->far, 50);
 	if (e == ERR_OK && !stop && !d->once) {
 		show_log(d);
 		e = err_note(ERR_STATE, "vayla run ended by itself");
@@ -408,7 +437,7 @@ demo_verb(int argc, char **argv)
 	const struct command c = {"vayla demo [vayla.yaml]",
 	    "Start everything of this vayla.yaml (deploy/demo/vayla.yaml), "
 	    "play "
-	    "a shop's day against it, show what came of it, and run on until "
+	    "a shop's week against it, show what came of it, and run on until "
 	    "Ctrl-C. A second start goes on from the same journal.",
 	    opts, 0, 1};
 	struct faults f;
@@ -437,6 +466,7 @@ demo_verb(int argc, char **argv)
 		fprintf(stderr, "vayla demo: %s\n", err_last());
 		status = exit_status(e);
 	}
+	far_free(d.far);
 	actors_free(&d.actors);
 	faults_fini(&f);
 	curl_global_cleanup();

@@ -5,6 +5,7 @@
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "broker/base/clock.h"
 #include "broker/base/json.h"
@@ -14,6 +15,7 @@
 
 #define SITES 8
 #define ITEMS_MAX 4000000
+#define BUCKETS 65536 /* of items, by path and id */
 #define PAGE_MAX (32 * 1024 * 1024)
 #define BODY_MAX (256 * 1024) /* of a change */
 #define HELD 64		      /* questions that hang at once */
@@ -26,6 +28,7 @@ struct item {
 	size_t body_n;
 	char *body;
 	bool own_body; /* a change has replaced it */
+	size_t next;   /* of its bucket; its place + 1, 0 the last */
 };
 
 struct site {
@@ -51,6 +54,7 @@ struct far {
 	size_t sites_n;
 	size_t n, cap;
 	struct item *v;
+	size_t buckets[BUCKETS]; /* places + 1 */
 	struct rng rng;
 	int64_t faults;
 	size_t held_n;
@@ -175,17 +179,43 @@ item_change(struct item *x, struct slice change)
 	return e;
 }
 
+static size_t
+bucket(struct slice path, struct slice id)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < path.n; i++)
+		h = (h ^ path.p[i]) * UINT64_C(0x100000001b3);
+	for (size_t i = 0; i < id.n; i++)
+		h = (h ^ id.p[i]) * UINT64_C(0x100000001b3);
+	return (size_t)(h % BUCKETS);
+}
+
+static struct item *
+item_find(
+    struct far *f, const struct actor *of, struct slice path, struct slice id)
+{
+	size_t at = f->buckets[bucket(path, id)];
+
+	while (at > 0) {
+		struct item *x = &f->v[at - 1];
+
+		if (x->of == of && slice_is(id, x->id) &&
+		    slice_is(path, x->path))
+			return x;
+		at = x->next;
+	}
+	return NULL;
+}
+
 enum err
 far_keep(struct far *f, const struct message *m)
 {
-	struct item *x = NULL;
+	const struct listed *l = &m->listed;
+	struct item *x = item_find(f, m->from, l->path, l->id);
+	size_t *head = &f->buckets[bucket(l->path, l->id)];
 	void *bigger;
 
-	for (size_t i = f->n; x == NULL && i-- > 0;)
-		if (f->v[i].of == m->from &&
-		    slice_is(m->listed.id, f->v[i].id) &&
-		    slice_is(m->listed.path, f->v[i].path))
-			x = &f->v[i];
 	if (x != NULL) {
 		if (x->at > m->listed.at)
 			return ERR_OK;
@@ -204,6 +234,8 @@ far_keep(struct far *f, const struct message *m)
 		}
 		x = &f->v[f->n++];
 		x->path = NULL;
+		x->next = *head;
+		*head = f->n;
 	}
 	f->counts.items++;
 	return item_make(x, m);
@@ -386,17 +418,12 @@ list(const struct site *s, struct MHD_Connection *con, const char *url)
 static struct item *
 one(const struct site *s, const char *url)
 {
-	struct far *f = s->far;
+	const char *id = strrchr(url, '/');
 
-	for (size_t i = 0; i < f->n; i++) {
-		struct item *x = &f->v[i];
-		size_t n = strlen(x->path);
-
-		if (x->of == s->of && strncmp(url, x->path, n) == 0 &&
-		    url[n] == '/' && strcmp(url + n + 1, x->id) == 0)
-			return x;
-	}
-	return NULL;
+	return id == NULL
+		   ? NULL
+		   : item_find(s->far, s->of, slice_of(url, (size_t)(id - url)),
+			 slice_str(id + 1));
 }
 
 static enum MHD_Result
@@ -576,6 +603,18 @@ far_run(struct far *f)
 		let_go(f, false);
 	for (size_t i = 0; f != NULL && i < f->sites_n; i++)
 		(void)MHD_run(f->sites[i].daemon);
+}
+
+void
+far_wait(struct far *f, int ms)
+{
+	struct timespec nap = {0, 5 * NS_PER_MS};
+	int64_t end = clock_mono() + ms * NS_PER_MS;
+
+	do {
+		far_run(f);
+		(void)nanosleep(&nap, NULL);
+	} while (clock_mono() < end);
 }
 
 struct far_counts

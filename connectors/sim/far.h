@@ -34,6 +34,9 @@ enum err far_keep(struct far *f, const struct message *m) MUST_CHECK;
 
 void far_run(struct far *f);
 
+/* The same for so long; with NULL, time goes by. */
+void far_wait(struct far *f, int ms);
+
 struct far_counts {
 	uint64_t asked, faults, changed, items;
 };

@@ -102,6 +102,8 @@ send_file(struct lane *l, const struct message *m)
 		c->taken++;
 	else
 		l->run->err = e;
+	(void)snprintf(l->run->r->file, sizeof(l->run->r->file), "%s/%.*s",
+	    m->folder, SLICE_ARG(m->file));
 	log_answer(l, m, e == ERR_OK ? 201 : 0);
 	lane_next(l);
 }

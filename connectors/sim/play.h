@@ -45,6 +45,7 @@ struct play_report {
 	int64_t gross, vat, captured; /* cents, of the orders' final state */
 	struct play_counts all, *of;  /* of[i]: actor i */
 	int64_t ns;
+	char file[4400]; /* the last one that was put into a folder, or "" */
 	char first_refusal[512]; /* "" when there was none */
 };
 

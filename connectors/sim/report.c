@@ -89,10 +89,9 @@ enter(struct slice value, enum mp_type want, uint32_t *n)
 }
 
 enum err
-report_quiet(struct client *c, int ms)
+report_quiet(struct client *c, struct far *far, int ms)
 {
 	int64_t end = clock_mono() + (int64_t)ms * NS_PER_MS;
-	struct timespec nap = {0, 100 * 1000 * 1000};
 	struct slice counts;
 	struct buf b;
 	enum err e;
@@ -108,7 +107,7 @@ report_quiet(struct client *c, int ms)
 			    ERR_TIMEOUT, "deliveries are still going out");
 			break;
 		}
-		(void)nanosleep(&nap, NULL);
+		far_wait(far, 100);
 	}
 	buf_fini(&b);
 	return e;
@@ -131,19 +130,30 @@ owner(const struct config *conf, struct slice type)
 
 enum kind { CAME_IN, TRANSLATED, TO_GO_OUT };
 
-/* A native type came in, unless it is what some system is to be told. */
+/* A native type came in, unless it is what some system is to be told: of played
+ * ones the pack says so, others are told all that is theirs. */
 static enum kind
-kind_of(const struct config *conf, struct slice type)
+kind_of(const struct actors *a, struct slice type)
 {
-	const struct config_system *s = owner(conf, type);
+	const struct config_system *s = owner(a->config, type);
 
 	if (s == NULL)
 		return TRANSLATED;
+	for (size_t i = 0; i < a->n; i++) {
+		const struct pack *p = a->v[i].pack;
+
+		if (!slice_eq(a->v[i].name, s->name))
+			continue;
+		for (size_t k = 0; k < p->sends_n; k++)
+			if (slice_eq(p->sends[k].type, type))
+				return TO_GO_OUT;
+		return CAME_IN;
+	}
 	return s->live ? TO_GO_OUT : CAME_IN;
 }
 
 static void
-print_types(FILE *out, const struct config *conf, struct slice types,
+print_types(FILE *out, const struct actors *a, struct slice types,
     enum kind which, const char *title)
 {
 	uint32_t n;
@@ -156,7 +166,7 @@ print_types(FILE *out, const struct config *conf, struct slice types,
 		if (mp_next(&in, &key) != ERR_OK ||
 		    mp_next(&in, &value) != ERR_OK)
 			return;
-		if (kind_of(conf, key.bytes) != which)
+		if (kind_of(a, key.bytes) != which)
 			continue;
 		fprintf(out, "  %-12s %8lld  %.*s\n", any ? "" : title,
 		    (long long)value.i, SLICE_ARG(key.bytes));
@@ -273,7 +283,7 @@ print_open(FILE *out, struct client *c)
 }
 
 enum err
-report_print(FILE *out, struct client *c, const struct config *conf)
+report_print(FILE *out, struct client *c, const struct actors *a)
 {
 	struct slice types = SLICE_EMPTY, systems = SLICE_EMPTY, counts;
 	struct buf b;
@@ -285,14 +295,14 @@ report_print(FILE *out, struct client *c, const struct config *conf)
 		(void)mp_get(buf_all(&b), "types", &types);
 		(void)mp_get(buf_all(&b), "systems", &systems);
 		fputs("Since it was started\n", out);
-		print_types(out, conf, types, CAME_IN, "came in");
+		print_types(out, a, types, CAME_IN, "came in");
 		if (mp_get(buf_all(&b), "counts", &counts))
 			fprintf(out,
 			    "  %-12s %8lld  known already, not kept "
 			    "twice\n",
 			    "", (long long)count(counts, "duplicates"));
-		print_types(out, conf, types, TRANSLATED, "translated");
-		print_types(out, conf, types, TO_GO_OUT, "requests");
+		print_types(out, a, types, TRANSLATED, "translated");
+		print_types(out, a, types, TO_GO_OUT, "requests");
 		print_systems(out, systems);
 		e = print_open(out, c);
 	}

@@ -7,13 +7,14 @@
 
 #include <stdio.h>
 
-#include "broker/base/config.h"
 #include "broker/wire/client.h"
+#include "connectors/sim/far.h"
 
-/* Wait until nothing is to be delivered any more, at most `ms`. */
-enum err report_quiet(struct client *c, int ms) MUST_CHECK;
+/* Wait until nothing is to be delivered any more, at most `ms`; far sides
+ * answer meanwhile (`far` may be NULL). */
+enum err report_quiet(struct client *c, struct far *far, int ms) MUST_CHECK;
 
 enum err report_print(
-    FILE *out, struct client *c, const struct config *conf) MUST_CHECK;
+    FILE *out, struct client *c, const struct actors *a) MUST_CHECK;
 
 #endif

@@ -77,13 +77,9 @@ check(struct wish *w)
 static void
 stay(struct far *far)
 {
-	struct timespec nap = {0, 5 * NS_PER_MS};
-
 	(void)fflush(stdout);
-	while (!stop) {
-		far_run(far);
-		(void)nanosleep(&nap, NULL);
-	}
+	while (!stop)
+		far_wait(far, 50);
 }
 
 static int
@@ -107,10 +103,7 @@ run(struct wish *w, struct actors *a)
 	(void)sigaction(SIGINT, &act, NULL);
 	(void)sigaction(SIGTERM, &act, NULL);
 	if (w->week) {
-		int64_t at =
-		    w->o.at != 0
-			? w->o.at
-			: clock_now() - (w->days + 1) * 86400 * NS_PER_SEC;
+		int64_t at = w->o.at != 0 ? w->o.at : week_begin(w->days);
 
 		e = week_make(&week, w->o.seed, w->o.first, w->o.orders, at,
 		    w->days, w->lists);
@@ -205,7 +198,7 @@ sim_verb(int argc, char **argv)
 		{.num = &w.o.patience}},
 	    {"at", 0, OPT_TEXT, "TIME",
 		"when it happens, or the week begins; else "
-		"now, or a week and a day ago",
+		"now, or so that it is over now",
 		{.text = &w.at}},
 	    {"log", 0, OPT_TEXT, "FILE",
 		"what was sent: one line of JSON an "

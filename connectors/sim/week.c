@@ -14,6 +14,7 @@
 #define LOST_PERCENT 5
 #define SETTLED_AT_ONCE 40 /* orders */
 #define FEE 35		   /* cents of each payment */
+#define AFTER_DAYS 42	   /* by then the last refund has come back */
 #define SPARE 40	   /* of each good, at least, when all is sold */
 
 /* The moment of an order: numbers and moments rise together. */
@@ -188,6 +189,19 @@ week_room(struct week *w)
 		return err_note(ERR_NOMEM, "no memory for %lld orders",
 		    (long long)w->orders);
 	return ERR_OK;
+}
+
+int64_t
+week_begin(int64_t days)
+{
+	return clock_now() - (days + AFTER_DAYS) * 24 * HOUR;
+}
+
+void
+week_spare(struct week *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		w->v[i].unlucky = false;
 }
 
 enum err

@@ -52,9 +52,15 @@ struct week {
 	int64_t *lists, *start_stock; /* lists_n times goods_n; goods_n */
 };
 
+/* A beginning from which all of it is past: what comes back takes its time. */
+int64_t week_begin(int64_t days);
+
 enum err week_make(struct week *w, uint64_t seed, int64_t first, int64_t orders,
     int64_t start, int64_t days, int64_t lists) MUST_CHECK;
 void week_free(struct week *w);
+
+/* No message is lost on its way. */
+void week_spare(struct week *w);
 
 void week_script(const struct week *w, uint32_t order, struct script *s);
 
