@@ -162,7 +162,8 @@ sim_verb(int argc, char **argv)
 	    {"orders", 0, OPT_INT, "N", "how many (200; of a week 2000)",
 		{.num = &w.o.orders}},
 	    {"week", 0, OPT_FLAG, NULL,
-		"a week of orders on one timeline: messages late, doubled and "
+		"a week of orders on one timeline, with parcels, returns, "
+		"refunds and stock lists: messages late, doubled, lost and "
 		"out of order",
 		{.flag = &w.week}},
 	    {"days", 0, OPT_INT, "N", "so many days instead of 7",
