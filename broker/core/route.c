@@ -86,6 +86,16 @@ is_own(struct view *v, const struct fact *f)
 }
 
 /*
+ * A mapping of several types that joins each of them means "when all are
+ * there", whichever comes last: the last of the input's type is then the input.
+ */
+static bool
+is_this_one(const struct view *v, const struct join *j, const struct fact *f)
+{
+	return v->route->map->from_n > 1 && !j->all && f->seq == v->input->seq;
+}
+
+/*
  * Facts of the input's own type count only when they came before it: "the
  * payments so far" must not depend on when a held one is resumed. So do those
  * of a join that says `only: earlier`: two mappings that each count what the
@@ -158,8 +168,8 @@ view_read(void *self, const struct join *j, struct slice key, struct arena *a,
 		if (e != ERR_OK)
 			return e;
 		if (j->follows ? route_is_map(f->map, v->route)
-			       : is_own(v, f) || is_later(v, j, f) ||
-				     is_made_later(v, f))
+			       : (is_own(v, f) && !is_this_one(v, j, f)) ||
+				     is_later(v, j, f) || is_made_later(v, f))
 			continue;
 		if (j->all && kept == max)
 			return err_note(ERR_LIMIT,
