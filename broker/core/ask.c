@@ -36,7 +36,9 @@ put_journal(struct daemon *d, struct buf *b)
 
 	log_stat(d->core.log, &st);
 	mp_put_cstr(b, "journal");
-	mp_put_map(b, 7);
+	mp_put_map(b, 8);
+	put_text(
+	    b, "survives", slice_str(survives_name(log_survives(d->core.log))));
 	put_uint(b, "first", log_first(d->core.log));
 	put_uint(b, "next", log_next(d->core.log));
 	put_uint(b, "records", st.records);

@@ -109,7 +109,12 @@ open_journal(struct broker *b)
 	buf_init(&path, 4096);
 	e = data_folder(c);
 	if (e == ERR_OK)
-		e = log_open(&c->log, c->cfg->data, SURVIVES_POWER_LOSS);
+		e = log_open(&c->log, c->cfg->data, SURVIVES_CRASH);
+	if (e == ERR_OK && log_survives(c->log) < SURVIVES_POWER_LOSS)
+		say(SAY_WARN, "broker",
+		    "%s is in memory: the journal does not survive a power "
+		    "loss",
+		    c->cfg->data);
 	if (e == ERR_OK)
 		e = log_reader_new(&c->reader, c->log);
 	if (e == ERR_OK)

@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "broker/base/clock.h"
@@ -371,9 +373,41 @@ start(struct log *l)
 	return spare_start(l);
 }
 
+const char *
+survives_name(enum survives s)
+{
+	static const char *const names[] = {"crash", "power loss", "machine"};
+
+	return names[s];
+}
+
+enum survives
+log_survives(const struct log *l)
+{
+	return l->survives;
+}
+
+/* fdatasync is believed, but for a file system that has no disk. */
+static enum err
+prove(struct log *l, enum survives need)
+{
+	struct statfs fs;
+
+	if (statfs(l->dir, &fs) != 0)
+		return err_errno(ERR_IO, "cannot look at %s", l->dir);
+	l->survives = fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC
+			  ? SURVIVES_CRASH
+			  : SURVIVES_POWER_LOSS;
+	if (need <= l->survives)
+		return ERR_OK;
+	return err_note(ERR_STATE,
+	    "the journal in %s survives a %s, not what is asked of it (%s)",
+	    l->dir, survives_name(l->survives), survives_name(need));
+}
+
 static enum err
 open_with(struct log **out, const char *dir, uint64_t seg_bytes, bool read_only,
-    bool beside)
+    bool beside, enum survives need)
 {
 	struct log *l;
 	enum err e;
@@ -394,6 +428,8 @@ open_with(struct log **out, const char *dir, uint64_t seg_bytes, bool read_only,
 		e = log_lock(dir, !read_only, &l->lock_fd);
 	if (e == ERR_OK)
 		e = start(l);
+	if (e == ERR_OK)
+		e = prove(l, need);
 	if (e != ERR_OK) {
 		log_close(l);
 		return e;
@@ -410,7 +446,7 @@ log_open_sized(
 		return err_note(ERR_STATE,
 		    "segments on one disk do not survive the loss of the "
 		    "machine");
-	return open_with(out, dir, seg_bytes, false, false);
+	return open_with(out, dir, seg_bytes, false, false, need);
 }
 
 enum err
@@ -422,13 +458,13 @@ log_open(struct log **out, const char *dir, enum survives need)
 enum err
 log_open_read(struct log **out, const char *dir)
 {
-	return open_with(out, dir, SEG_BYTES, true, false);
+	return open_with(out, dir, SEG_BYTES, true, false, SURVIVES_CRASH);
 }
 
 enum err
 log_open_beside(struct log **out, const char *dir)
 {
-	return open_with(out, dir, SEG_BYTES, true, true);
+	return open_with(out, dir, SEG_BYTES, true, true, SURVIVES_CRASH);
 }
 
 const uint8_t *

@@ -17,7 +17,10 @@
 
 struct log;
 
+/* What an append that returned ERR_OK survives: the process, the power, the
+ * machine (that is a standby's to give). */
 enum survives { SURVIVES_CRASH, SURVIVES_POWER_LOSS, SURVIVES_MACHINE };
+const char *survives_name(enum survives s);
 
 /* A turn in the making: records are added, then all are appended at once. */
 struct turn {
@@ -36,11 +39,13 @@ void turn_add(struct turn *t, enum record_kind kind, struct slice body);
  * holds index.db, keys and rulesets beside it), takes the lock (ERR_EXISTS
  * names the process that has it), cuts a torn last frame, refuses a bad frame
  * elsewhere (ERR_CORRUPT names segment and offset) and a newer format
- * (ERR_VERSION).
+ * (ERR_VERSION). ERR_STATE: what stands there cannot survive what `need` says
+ * (a file system in memory: the power).
  */
 enum err log_open(
     struct log **out, const char *dir, enum survives need) MUST_CHECK;
 void log_close(struct log *l); /* NULL is a no-op */
+enum survives log_survives(const struct log *l);
 /* For tools: the same, but nothing is changed and nothing can be appended. */
 enum err log_open_read(struct log **out, const char *dir) MUST_CHECK;
 /* The same beside a broker that may be running: without the lock, and its end

@@ -122,7 +122,8 @@ struct log {
 	int fd; /* the open segment */
 	bool dead;
 	bool read_only;
-	bool beside;	  /* and somebody else may append */
+	bool beside; /* and somebody else may append */
+	enum survives survives;
 	bool reserve;	  /* there is one */
 	int64_t tried_ns; /* when making the reserve failed last */
 	uint64_t dropped; /* of the open segment, from the page cache */

@@ -70,7 +70,7 @@ prepare(void)
 	atexit(clean);
 	snprintf(dir, sizeof(dir), "/dev/shm/fuzz_segment.%ld", (long)getpid());
 	check(dir_make(dir) == ERR_OK);
-	check(log_open_sized(&l, dir, SURVIVES_POWER_LOSS, SIZE) == ERR_OK);
+	check(log_open_sized(&l, dir, SURVIVES_CRASH, SIZE) == ERR_OK);
 	for (int i = 0; i < 20; i++)
 		append(l);
 	log_close(l);
@@ -114,7 +114,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	buf_init(&report, 1 << 20);
 	(void)!log_verify(dir, &report, &records);
 	buf_fini(&report);
-	if (log_open_sized(&l, dir, SURVIVES_POWER_LOSS, SIZE) != ERR_OK)
+	if (log_open_sized(&l, dir, SURVIVES_CRASH, SIZE) != ERR_OK)
 		return 0;
 	check(log_reader_new(&r, l) == ERR_OK);
 	check(log_scan(r, 1, one, &next) == ERR_OK);

@@ -594,7 +594,11 @@ T(disk_full)
 		tmp_free(dir);
 		return;
 	}
-	CHECK_OK(log_open_sized(&l, dir, SURVIVES_POWER_LOSS, 1024 * 1024));
+	/* What has no disk is not believed. */
+	CHECK_ERR(log_open_sized(&l, dir, SURVIVES_POWER_LOSS, 1024 * 1024),
+	    ERR_STATE);
+	CHECK_OK(log_open_sized(&l, dir, SURVIVES_CRASH, 1024 * 1024));
+	CHECK(log_survives(l) == SURVIVES_CRASH);
 	snprintf(path, sizeof(path), "%s/ballast", dir);
 	fd = open(path, O_RDWR | O_CREAT, 0600);
 	CHECK(posix_fallocate(fd, 0, 3 * 1024 * 1024) == 0);
@@ -616,7 +620,7 @@ T(disk_full)
 	confirmed = log_next(l);
 	log_close(l);
 	/* A start on a full disk: the same, nothing lost. */
-	CHECK_OK(log_open_sized(&l, dir, SURVIVES_POWER_LOSS, 1024 * 1024));
+	CHECK_OK(log_open_sized(&l, dir, SURVIVES_CRASH, 1024 * 1024));
 	CHECK(log_next(l) == confirmed);
 	CHECK_ERR(append(l, 1, 10, false), ERR_FULL);
 	check_all(l, 1000);
@@ -641,7 +645,7 @@ writer(const char *dir, int out, unsigned seed)
 	struct buf b;
 	uint64_t seq;
 
-	if (log_open_sized(&l, dir, SURVIVES_POWER_LOSS, SMALL) != ERR_OK) {
+	if (log_open_sized(&l, dir, SURVIVES_CRASH, SMALL) != ERR_OK) {
 		fprintf(stderr, "writer: %s\n", err_last());
 		_exit(9);
 	}
