@@ -21,17 +21,18 @@ static enum err
 make(struct key_cmd *k, const char *name)
 {
 	static const char *const roles[] = {
-	    "connector", "receiver", "operator"};
+	    "connector", "receiver", "operator", "standby"};
 	const char *dir = k->c.config->access;
 	struct access_user u = {.all = true};
 	size_t i = 0;
 	enum err e = ERR_OK;
 
-	while (i < 3 && (k->role == NULL || strcmp(k->role, roles[i]) != 0))
+	while (i < 4 && (k->role == NULL || strcmp(k->role, roles[i]) != 0))
 		i++;
-	if (name == NULL || i == 3)
+	if (name == NULL || i == 4)
 		return err_note(ERR_USAGE,
-		    "vayla key new NAME --role connector|receiver|operator");
+		    "vayla key new NAME --role "
+		    "connector|receiver|operator|standby");
 	if (strlen(name) >= sizeof(u.name) || strcmp(name, ACCESS_BROKER) == 0)
 		return err_note(ERR_USAGE, "%s is no name for a user", name);
 	if (i == 0 && config_system(k->c.config, slice_str(name)) == NULL)

@@ -60,6 +60,11 @@ print_journal(struct slice all)
 		printf("Journal: records %s to %s, %s segments, %s bytes\n",
 		    cmd_text(j, "first"), cmd_text(j, "next"),
 		    cmd_text(j, "segments"), cmd_text(j, "bytes"));
+	if (mp_get(all, "standby", &r))
+		printf("  Standby: %s since %s, %s bytes behind, %s turns "
+		       "confirmed without it\n",
+		    cmd_text(r, "state"), cmd_text(r, "since"),
+		    cmd_text(r, "behind"), cmd_text(r, "alone"));
 	if (!mp_get(all, "retention", &r))
 		return;
 	printf("  %s segments whole", cmd_text(r, "segments"));

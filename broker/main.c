@@ -47,6 +47,8 @@ static const struct {
     {"tail", tail_verb, "the last events, and those that come (-f)"},
     {"inbox", inbox_verb, "what needs a person: list, answer, retry, edit"},
     {"replay", replay_verb, "map again what was mapped: plan, run"},
+    {"standby", standby_verb, "keep a copy of another machine's journal"},
+    {"promote", promote_verb, "make that copy the primary"},
     {"backup", backup_verb, "copy the journal while all runs"},
     {"verify", verify_verb, "are journal and index whole? (broker stopped)"},
     {"system", system_verb, "who is sent to: list, live, pause, resume"},

@@ -23,9 +23,10 @@
 
 const char *const config_words_retry[] = {
     "first_ms", "most_ms", "attempts", NULL};
-const char *const config_words_broker[] = {
-    "data", "bus", "access", "console", "packs", "retry", "retention", NULL};
+const char *const config_words_broker[] = {"data", "bus", "access", "console",
+    "packs", "retry", "retention", "standby", "follow", NULL};
 const char *const config_words_retention[] = {"age", "size", NULL};
+const char *const config_words_standby[] = {"listen", "away", "patience", NULL};
 const char *const config_words_receiver[] = {"listen", "public", NULL};
 const char *const config_words_file[] = {
     "broker", "receiver", "systems", "promises", NULL};
@@ -329,6 +330,39 @@ retention_load(struct load *l, const struct yaml *y)
 	    l, yaml_get(y, "size"), "broker.retention.size", sizes, bytes);
 }
 
+/* A second machine: broker/core/ship.h and standby.c. */
+static void
+standby_load(struct load *l, const struct yaml *y, const struct yaml *follow)
+{
+	static const char *const ways[] = {"wait", "alone", NULL};
+	static const char *const times[] = {"s", "h", NULL};
+	static const int64_t seconds[] = {1, 3600};
+	struct config *c = l->c;
+
+	c->standby_seconds = 5;
+	c->follow = address_load(l, follow, "broker.follow", NULL, bus_check);
+	if (y == NULL ||
+	    !yaml_known(&l->at, y, config_words_standby, "broker.standby"))
+		return;
+	c->standby = address_load(
+	    l, yaml_get(y, "listen"), "broker.standby.listen", NULL, bus_check);
+	if (c->standby == NULL)
+		fault(l->at.f, l->at.file, y,
+		    "broker.standby needs listen: the address where the "
+		    "standby asks");
+	/* Nobody may be surprised by what happens then. */
+	if (yaml_get(y, "away") == NULL)
+		fault(l->at.f, l->at.file, y,
+		    "broker.standby needs away: wait (nothing is confirmed "
+		    "without the standby) or alone (it goes on and says so)");
+	else
+		c->standby_alone = yaml_word(&l->at, yaml_get(y, "away"), ways,
+				       "broker.standby.away") == 1;
+	if (yaml_get(y, "patience") != NULL)
+		c->standby_seconds = measure(l, yaml_get(y, "patience"),
+		    "broker.standby.patience", times, seconds);
+}
+
 static void
 broker_load(struct load *l, const struct yaml *y)
 {
@@ -340,6 +374,7 @@ broker_load(struct load *l, const struct yaml *y)
 		(void)yaml_known(&l->at, y, config_words_broker, "broker");
 	retry_load(l, yaml_get(y, "retry"));
 	retention_load(l, yaml_get(y, "retention"));
+	standby_load(l, yaml_get(y, "standby"), yaml_get(y, "follow"));
 	c->data = path_load(l, yaml_get(y, "data"), "broker.data", "./var");
 	bus_load(l, yaml_get(y, "bus"));
 	c->access = access_load(l, yaml_get(y, "access"));

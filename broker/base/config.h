@@ -41,7 +41,11 @@ struct config {
 	int64_t retry_first_ms, retry_most_ms,
 	    retry_attempts;		  /* broker.retry */
 	int64_t keep_seconds, keep_bytes; /* broker.retention; 0: all */
-	const char *listen; /* receiver.listen; NULL without receiver: */
+	const char *standby; /* broker.standby.listen, NULL: there is none */
+	bool standby_alone;  /* .away: alone; else wait */
+	int64_t standby_seconds; /* .patience */
+	const char *follow;	 /* broker.follow: the primary's address */
+	const char *listen;	 /* receiver.listen; NULL without receiver: */
 	const char
 	    *public; /* receiver.public: what senders know us by, or NULL */
 	size_t systems_n;
@@ -76,6 +80,7 @@ extern const char *const config_words_file[];
 extern const char *const config_words_broker[];
 extern const char *const config_words_retry[];
 extern const char *const config_words_retention[];
+extern const char *const config_words_standby[];
 extern const char *const config_words_receiver[];
 
 #endif

@@ -32,13 +32,17 @@ put_text(struct buf *b, const char *key, struct slice v)
 static void
 put_journal(struct daemon *d, struct buf *b)
 {
+	enum survives survives = log_survives(d->core.log);
+	struct ship_stat ship;
 	struct log_stat st;
 
 	log_stat(d->core.log, &st);
+	ship_stat(d->ship, &ship);
+	if (d->ship != NULL && ship.state == SHIP_TOGETHER)
+		survives = SURVIVES_MACHINE;
 	mp_put_cstr(b, "journal");
 	mp_put_map(b, 8);
-	put_text(
-	    b, "survives", slice_str(survives_name(log_survives(d->core.log))));
+	put_text(b, "survives", slice_str(survives_name(survives)));
 	put_uint(b, "first", log_first(d->core.log));
 	put_uint(b, "next", log_next(d->core.log));
 	put_uint(b, "records", st.records);
@@ -76,6 +80,25 @@ put_retention(struct daemon *d, struct buf *b)
 		put_uint(b, "items", st.pin[i].items);
 		mp_put_cstr(b, "reads");
 		mp_put_bool(b, st.pin[i].reads);
+	}
+}
+
+static void
+put_standby(struct daemon *d, struct buf *b)
+{
+	struct ship_stat st;
+
+	ship_stat(d->ship, &st);
+	mp_put_cstr(b, "standby");
+	mp_put_map(b, st.heard != 0 ? 5 : 4);
+	put_text(b, "state", slice_str(ship_state_name(st.state)));
+	mp_put_cstr(b, "since");
+	mp_put_time(b, st.since);
+	put_uint(b, "behind", st.behind);
+	put_uint(b, "alone", st.alone);
+	if (st.heard != 0) {
+		mp_put_cstr(b, "heard");
+		mp_put_time(b, st.heard);
 	}
 }
 
@@ -306,7 +329,11 @@ ask_status(struct daemon *d, struct buf *b)
 {
 	char hex[65];
 
+<<<<<<< HEAD
 	mp_put_map(b, d->retain != NULL ? 12 : 11);
+=======
+	mp_put_map(b, 10u + (d->retain != NULL) + (d->ship != NULL));
+>>>>>>> 4f55b68 (standby: events are confirmed when two disks have them; promote, and a fence for the old one)
 	put_uint(b, "epoch", d->core.epoch);
 	mp_put_cstr(b, "now");
 	mp_put_time(b, clock_now());
@@ -315,6 +342,8 @@ ask_status(struct daemon *d, struct buf *b)
 	put_journal(d, b);
 	if (d->retain != NULL)
 		put_retention(d, b);
+	if (d->ship != NULL)
+		put_standby(d, b);
 	put_counts(d, b);
 	put_types(d, b);
 	for (int i = 0; i < 32; i++)

@@ -72,12 +72,11 @@ data_folder(const struct core *c)
 	return ERR_OK;
 }
 
-/* One more than at the last start, on disk before anyone hears it. */
+/* The epoch of the last start, 0 before the first. */
 static enum err
-epoch_next(struct core *c)
+epoch_read(struct core *c)
 {
 	struct buf path, text;
-	char now[EPOCH_TEXT];
 	enum err e;
 
 	buf_init(&path, 4096);
@@ -88,14 +87,52 @@ epoch_next(struct core *c)
 		if (e == ERR_NOTFOUND)
 			e = ERR_OK;
 	}
+	if (e == ERR_OK)
+		c->epoch = strtoull(buf_cstr(&text), NULL, 10);
+	buf_fini(&path);
+	buf_fini(&text);
+	return e;
+}
+
+/* Is this the journal of a primary? Before anything in it is touched. */
+static enum err
+is_ours(struct core *c)
+{
+	struct buf path;
+	enum err e = epoch_read(c);
+
+	if (e == ERR_OK)
+		e = ship_check_fence(c->cfg->data, c->epoch);
+	if (e != ERR_OK)
+		return e;
+	buf_init(&path, 4096);
+	e = data_path(c, "standby", &path);
+	if (e == ERR_OK && access(buf_cstr(&path), F_OK) == 0)
+		e = err_note(ERR_STATE,
+		    "%s is the copy of a standby; `vayla promote` makes it the "
+		    "primary's, `vayla standby` goes on following",
+		    c->cfg->data);
+	buf_fini(&path);
+	return e;
+}
+
+/* One more than at the last start, on disk before anyone hears it. */
+static enum err
+epoch_next(struct core *c)
+{
+	struct buf path;
+	char now[EPOCH_TEXT];
+	enum err e;
+
+	buf_init(&path, 4096);
+	e = data_path(c, "epoch", &path);
 	if (e == ERR_OK) {
-		c->epoch = strtoull(buf_cstr(&text), NULL, 10) + 1;
+		c->epoch++;
 		snprintf(
 		    now, sizeof(now), "%llu\n", (unsigned long long)c->epoch);
 		e = file_write(buf_cstr(&path), slice_str(now), 0600);
 	}
 	buf_fini(&path);
-	buf_fini(&text);
 	return e;
 }
 
@@ -108,6 +145,8 @@ open_journal(struct broker *b)
 
 	buf_init(&path, 4096);
 	e = data_folder(c);
+	if (e == ERR_OK)
+		e = is_ours(c);
 	if (e == ERR_OK)
 		e = log_open(&c->log, c->cfg->data, SURVIVES_CRASH);
 	if (e == ERR_OK && log_survives(c->log) < SURVIVES_POWER_LOSS)
@@ -261,6 +300,10 @@ broker_open(struct broker *b)
 		e = turn_open(d);
 	if (e == ERR_OK)
 		e = retain_start(&d->retain, &d->core);
+	if (e == ERR_OK)
+		e = ship_open(&d->ship, &d->core, bus_context(d->bus));
+	if (e == ERR_OK)
+		e = fence_start(&d->fence, &d->core);
 	return e == ERR_OK ? open_room(b) : e;
 }
 
@@ -297,6 +340,8 @@ broker_free(struct broker *b)
 	if (b->room_on)
 		room->stop(b->room);
 	retain_stop(d->retain);
+	fence_stop(d->fence);
+	ship_close(d->ship);
 	flush_close(d->flush);
 	for (; d->early_next < d->early_n; d->early_next++)
 		bus_release(&d->early[d->early_next]);

@@ -17,6 +17,7 @@
 #include "broker/core/retain.h"
 #include "broker/core/route.h"
 #include "broker/core/rules.h"
+#include "broker/core/ship.h"
 
 #define TURN_RECORDS 1024	 /* received in one turn */
 #define TURN_INPUT (1024 * 1024) /* and their bytes, but for the last */
@@ -55,6 +56,9 @@ struct daemon {
 	struct rules rules;
 	struct strays *strays;
 	struct retain *retain;
+	struct ship *ship; /* NULL: no standby */
+	struct fence *fence;
+	bool held; /* what is stored may not be confirmed: the standby */
 	struct query query; /* with a reader of its own */
 	struct sealer *asker;
 	struct pub pubs[TURN_RECORDS];

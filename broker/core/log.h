@@ -120,6 +120,26 @@ enum err log_trim_make(struct log *l, uint64_t first, log_keep *keep, void *arg,
     struct log_trim *out) MUST_CHECK;
 enum err log_trim_done(struct log *l, const struct log_trim *t) MUST_CHECK;
 
+/* ---- the bytes of segments as they stand, for who keeps a copy ---- */
+
+struct log_place {	/* a byte of the journal */
+	uint64_t first; /* its segment */
+	uint64_t at;	/* and offset there */
+};
+/* Behind the last synced frame. Any thread. */
+void log_end(const struct log *l, struct log_place *out);
+/*
+ * At most max bytes from *p on, appended; at the end of a closed segment, of
+ * the one behind, and *p says so. None: *p is the end. first 0: from the
+ * beginning. `restart`: the segment was trimmed since *p was reached in it; *p
+ * is its beginning. ERR_STATE: what was copied is not the beginning of this
+ * journal: `head` is the CRC of the copy's 64 bytes of head, `tail` of its last
+ * LOG_TAIL bytes before `at` (fewer at the front). Any thread.
+ */
+#define LOG_TAIL 4096
+enum err log_bytes(struct log *l, struct log_place *p, uint32_t head,
+    uint32_t tail, size_t max, struct buf *out) MUST_CHECK;
+
 /* Where the record stands that was read last: segment and offset of its frame.
  * For messages. */
 void log_reader_at(

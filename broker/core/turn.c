@@ -237,6 +237,12 @@ refuse_events(struct daemon *d, enum err e)
 
 /* ---- the flush, and what comes meanwhile ---- */
 
+static bool
+has_room(const struct daemon *d)
+{
+	return d->early_n < TURN_EARLY && d->early_bytes < TURN_INPUT;
+}
+
 /* Messages are only taken from the socket here: what they say is for the next
  * turn, when memory is what the journal says again. */
 static void
@@ -244,13 +250,40 @@ gather(struct daemon *d)
 {
 	struct bus_msg *m;
 
-	while (d->early_n < TURN_EARLY && d->early_bytes < TURN_INPUT) {
+	while (has_room(d)) {
 		m = &d->early[d->early_n];
 		if (bus_recv(d->bus, m) != ERR_OK)
 			return;
 		d->early_n++;
 		d->early_bytes += bus_part(m, 3).n;
 	}
+}
+
+/* Our disk has the turn; the standby's must have it too before anybody hears of
+ * it. When it is away and we wait for it, the turn counts (it is in the
+ * journal) and stays unsaid: d->held. */
+static enum err
+await_standby(struct daemon *d)
+{
+	int64_t since = clock_mono();
+	enum ship_answer a;
+
+	while ((a = ship_confirm(d->ship, since)) == SHIP_WAIT) {
+		zmq_pollitem_t items[3] = {
+		    {.fd = ship_fd(d->ship), .events = ZMQ_POLLIN},
+		    {.socket = bus_door(d->bus), .events = ZMQ_POLLIN},
+		    {.socket = bus_socket(d->bus), .events = ZMQ_POLLIN}};
+
+		if (zmq_poll(items, has_room(d) ? 3 : 2, 100) < 0 &&
+		    errno != EINTR)
+			break;
+		if ((items[1].revents & ZMQ_POLLIN) != 0)
+			peers_knock(d); /* it may be the standby */
+		if ((items[2].revents & ZMQ_POLLIN) != 0)
+			gather(d);
+	}
+	d->held = a == SHIP_HOLD;
+	return a == SHIP_FENCED ? ERR_SYNC : ERR_OK;
 }
 
 static enum err
@@ -265,8 +298,7 @@ store(struct daemon *d)
 		return ERR_OK;
 	flush_begin(d->flush, &d->batch);
 	do {
-		bool room =
-		    d->early_n < TURN_EARLY && d->early_bytes < TURN_INPUT;
+		bool room = has_room(d);
 
 		if (zmq_poll(items, room ? 2 : 1, -1) < 0 && errno != EINTR)
 			break; /* flush_end() waits as well */
@@ -274,6 +306,8 @@ store(struct daemon *d)
 			gather(d);
 	} while ((items[0].revents & ZMQ_POLLIN) == 0);
 	e = flush_end(d->flush);
+	if (e == ERR_OK)
+		e = await_standby(d);
 	if (e == ERR_OK)
 		batch_fold(&d->batch);
 	return e;
@@ -403,7 +437,7 @@ wait_ms(const struct daemon *d)
 
 	if (d->early_next < d->early_n)
 		return 0;
-	if (is_full(d))
+	if (is_full(d) || d->held)
 		return 50;
 	if (d->took_rules || d->holds.run_first != NULL ||
 	    d->delivery.passes != NULL)
@@ -497,37 +531,68 @@ turn_open(struct daemon *d)
 	return ERR_OK;
 }
 
+/* No turn without the standby: senders come again. */
+static void
+hold_back(struct daemon *d)
+{
+	for (size_t i = 0; i < d->pubs_n; i++)
+		if (!d->pubs[i].refused)
+			peers_refuse(d, &d->pubs[i],
+			    err_note(ERR_BUSY,
+				"the standby is away, and without it nothing "
+				"is confirmed (broker.standby.away: wait)"));
+}
+
+/* Take what came, make a turn of it, say what follows. */
+static enum err
+one_turn(struct daemon *d)
+{
+	enum ship_answer a = ship_ready(d->ship);
+	enum err e = ERR_OK;
+
+	if (a == SHIP_FENCED)
+		return ERR_STATE;
+	d->held = a == SHIP_HOLD;
+	receive(d);
+	if (!d->held && has_work(d))
+		e = turn(d);
+	if (e == ERR_OK)
+		e = retain_step(d->retain);
+	if (e != ERR_OK)
+		return e;
+	if (d->held)
+		hold_back(d);
+	if (d->pubs_n > 0)
+		FAIL_POINT("turn_before_answer");
+	peers_answer(d);
+	FAIL_POINT("turn_after_answer");
+	peers_tidy(d);
+	if (!d->held)
+		delivery_pump(&d->delivery);
+	snapshot(d);
+	return ERR_OK;
+}
+
 enum err
 turn_loop(struct daemon *d)
 {
-	zmq_pollitem_t items[3] = {
+	zmq_pollitem_t items[4] = {
 	    {.socket = bus_socket(d->bus), .events = ZMQ_POLLIN},
 	    {.socket = bus_door(d->bus), .events = ZMQ_POLLIN},
-	    {.fd = d->signals, .events = ZMQ_POLLIN}};
+	    {.fd = d->signals, .events = ZMQ_POLLIN},
+	    {.fd = ship_fd(d->ship), .events = ZMQ_POLLIN}};
+	int n = d->ship != NULL ? 4 : 3;
 	enum err e = ERR_OK;
 
 	while (!d->stop && e == ERR_OK) {
-		if (zmq_poll(items, 3, wait_ms(d)) < 0 && errno != EINTR)
+		if (zmq_poll(items, n, wait_ms(d)) < 0 && errno != EINTR)
 			return err_note(
 			    ERR_IO, "poll: %s", zmq_strerror(errno));
 		signals(d);
 		peers_users(d);
 		if ((items[1].revents & ZMQ_POLLIN) != 0)
 			peers_knock(d);
-		receive(d);
-		if (has_work(d))
-			e = turn(d);
-		if (e == ERR_OK)
-			e = retain_step(d->retain);
-		if (e == ERR_OK) {
-			if (d->pubs_n > 0)
-				FAIL_POINT("turn_before_answer");
-			peers_answer(d);
-			FAIL_POINT("turn_after_answer");
-			peers_tidy(d);
-			delivery_pump(&d->delivery);
-			snapshot(d);
-		}
+		e = one_turn(d);
 		release(d);
 	}
 	return e;

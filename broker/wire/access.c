@@ -18,7 +18,8 @@
 
 static const char *const verbs[] = {
     "publish", "take", "act", "ask", "tap", "unseal", NULL};
-static const char *const roles[] = {"connector", "receiver", "operator", NULL};
+static const char *const roles[] = {
+    "connector", "receiver", "operator", "standby", NULL};
 
 /* ---- rights ---- */
 

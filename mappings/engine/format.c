@@ -94,6 +94,7 @@ static const struct {
     {"broker", config_words_broker, "\"additionalProperties\":false"},
     {"retry", config_words_retry, "\"additionalProperties\":false"},
     {"retention", config_words_retention, "\"additionalProperties\":false"},
+    {"standby", config_words_standby, "\"additionalProperties\":false"},
     {"receiver", config_words_receiver, "\"additionalProperties\":false"},
     /* the pack's settings stand beside these */
     {"system", words_system, "\"required\":[\"use\"]"},
