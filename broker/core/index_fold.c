@@ -532,7 +532,7 @@ fold_action(struct index *ix, const struct log_record *rec)
 	enum err e = action_read(rec->body, &a);
 
 	/* a ruleset's seq is the number of its version, and about no event */
-	if (e == ERR_OK && a.seq != 0 && !slice_is(a.act, "ruleset"))
+	if (e == ERR_OK && a.seq != 0 && !action_is_ruleset(&a))
 		e = mt_add_about(ix->active, a.seq, rec->seq);
 	if (e != ERR_OK)
 		return e;

@@ -164,7 +164,7 @@ one(void *arg, const struct log_record *rec)
 	case REC_ACTION:
 		/* a ruleset's seq is the number of its version */
 		if (action_read(rec->body, &a) == ERR_OK &&
-		    !slice_is(a.act, "ruleset"))
+		    !action_is_ruleset(&a))
 			check(r, rec->seq, a.seq, "event");
 		break;
 	case REC_TIMER:
