@@ -329,11 +329,7 @@ ask_status(struct daemon *d, struct buf *b)
 {
 	char hex[65];
 
-<<<<<<< HEAD
-	mp_put_map(b, d->retain != NULL ? 12 : 11);
-=======
-	mp_put_map(b, 10u + (d->retain != NULL) + (d->ship != NULL));
->>>>>>> 4f55b68 (standby: events are confirmed when two disks have them; promote, and a fence for the old one)
+	mp_put_map(b, 11u + (d->retain != NULL) + (d->ship != NULL));
 	put_uint(b, "epoch", d->core.epoch);
 	mp_put_cstr(b, "now");
 	mp_put_time(b, clock_now());
