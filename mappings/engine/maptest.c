@@ -21,6 +21,7 @@
 /* One event of the test's journal. */
 struct got {
 	struct slice type, id, subject, data, again_by, person;
+	struct slice why; /* its part of the explanation, if there is one */
 	size_t refs_n;
 	const struct slice *refs;
 	uint32_t revision;
@@ -38,6 +39,7 @@ struct run {
 	struct eval *eval;
 	const struct yaml *test;
 	struct buf *diff; /* lines about this test */
+	struct buf *why;  /* the explanation of the last input, or NULL */
 	size_t bad;
 
 	struct got got[EVENTS_MAX];
@@ -122,9 +124,34 @@ again_cmp(struct slice a, struct slice b)
 	return dec_cmp(d, e);
 }
 
+/* Of the explanation of an input, from *at on, what is about this event; *at
+ * becomes what is behind its head. */
+static struct slice
+section(struct slice *at, const struct emitted *e)
+{
+	struct slice out = SLICE_EMPTY;
+	const uint8_t *p, *end;
+	struct buf head;
+
+	buf_init(&head, 4096);
+	buf_printf(&head, "%.*s of %.*s, id \"", SLICE_ARG(e->type),
+	    SLICE_ARG(e->subject));
+	p = memmem(at->p, at->n, head.p, head.n);
+	if (p != NULL) {
+		*at = slice_from(*at, (size_t)(p - at->p) + head.n);
+		out = *at;
+		/* up to the next event's head, which is the next such line */
+		end = memmem(out.p, out.n, ", id \"", 6);
+		if (end != NULL)
+			out.n = (size_t)(end - out.p);
+	}
+	buf_fini(&head);
+	return out;
+}
+
 /* Put one event into the journal as the broker would. False: again: error. */
 static bool
-journal(struct run *r, const struct emitted *e)
+journal(struct run *r, const struct emitted *e, struct slice why)
 {
 	const struct got *last = NULL;
 	struct slice *refs;
@@ -153,6 +180,7 @@ journal(struct run *r, const struct emitted *e)
 	    .data = kept(r, e->data),
 	    .again_by = kept(r, e->again_by),
 	    .person = kept(r, e->person),
+	    .why = why,
 	    .refs_n = refs != NULL ? e->refs_n : 0,
 	    .refs = refs,
 	    .revision = last != NULL ? last->revision + 1 : 1};
@@ -189,8 +217,14 @@ eval_one(struct run *r, const struct given *g)
 	    .scope = &scope,
 	    .reader = &reader,
 	    .system = r->m->pack->name};
-	const struct result *x = mapping_eval(r->eval, r->m->map, &in);
+	const struct result *x;
+	struct slice why = SLICE_EMPTY;
 
+	if (r->why != NULL)
+		buf_reset(r->why);
+	x = mapping_eval(r->eval, r->m->map, &in);
+	if (r->why != NULL)
+		why = kept(r, buf_all(r->why));
 	r->verdict = x->verdict;
 	r->err = x->err;
 	r->path = kept(r, x->path);
@@ -201,7 +235,7 @@ eval_one(struct run *r, const struct given *g)
 	if (x->verdict != EVAL_OK)
 		return;
 	for (size_t i = 0; i < x->n; i++)
-		if (!journal(r, &x->events[i])) {
+		if (!journal(r, &x->events[i], section(&why, &x->events[i]))) {
 			r->verdict = EVAL_ERROR;
 			r->err = ERR_EXISTS;
 			r->path = SLICE_LIT("again");
@@ -399,6 +433,9 @@ event_compare(
 		snprintf(path, sizeof(path), "%s.person", at);
 		compare_text(&c, path, y, g->person);
 	}
+	c.why = g->why;
+	c.type = g->type;
+	c.before = strlen(at);
 	if ((y = yaml_get(want, "data")) != NULL)
 		compare_value(&c, at, y, g->data, expr_of(r, g->type));
 	r->bad += c.bad;
@@ -471,6 +508,8 @@ expect_compare(struct run *r, const struct yaml *want)
 		return;
 	}
 	if (want->kind == YAML_MAP) {
+		c.why = r->got[0].why;
+		c.type = r->got[0].type;
 		compare_value(
 		    &c, "", want, r->got[0].data, expr_of(r, r->got[0].type));
 		r->bad += c.bad;
@@ -481,6 +520,9 @@ expect_compare(struct run *r, const struct yaml *want)
 		return;
 	for (const struct yaml *y = want->child; y != NULL; y = y->next, i++) {
 		snprintf(at, sizeof(at), "event %zu", i + 1);
+		c.why = r->got[i].why;
+		c.type = r->got[i].type;
+		c.before = strlen(at);
 		if (is_event(r, y))
 			event_compare(r, at, y, &r->got[i]);
 		else
@@ -571,10 +613,9 @@ outcomes_compare(struct run *r)
 
 /* ---- a file ---- */
 
-static bool
-test_one(struct run *r, bool verbose, FILE *out)
+static void
+attempt(struct run *r)
 {
-	const struct yaml *name = yaml_get(r->test, "name");
 	size_t had = r->at.f->count;
 
 	r->bad = 0;
@@ -588,6 +629,28 @@ test_one(struct run *r, bool verbose, FILE *out)
 		buf_printf(r->diff, "%s", buf_cstr(&r->at.f->text));
 		buf_reset(&r->at.f->text);
 		r->bad++;
+	}
+}
+
+/* A test that fails is run once more, now with the explanation of what differs;
+ * one that passes pays nothing for it. */
+static bool
+test_one(struct run *r, bool verbose, FILE *out)
+{
+	const struct yaml *name = yaml_get(r->test, "name");
+	size_t had = r->at.f->count;
+	struct buf why;
+
+	r->why = NULL;
+	attempt(r);
+	if (r->bad > 0 && r->at.f->count == had) {
+		buf_init(&why, 16 * MAPTEST_VALUE);
+		r->why = &why;
+		eval_explain(r->eval, &why, EXPLAIN_TEXT);
+		attempt(r);
+		eval_explain(r->eval, NULL, EXPLAIN_TEXT);
+		r->why = NULL;
+		buf_fini(&why);
 	}
 	if (r->bad > 0)
 		fprintf(out, "FAIL %s:%u: %.*s\n%s", r->at.file, r->test->line,

@@ -53,16 +53,68 @@ place(struct compare *c, const struct yaml *expr)
 	buf_byte(c->out, '\n');
 }
 
+/* The line's bytes; *rest becomes what is behind it. */
+static struct slice
+line_of(struct slice *rest)
+{
+	const uint8_t *end = memchr(rest->p, '\n', rest->n);
+	size_t n = end != NULL ? (size_t)(end - rest->p) : rest->n;
+	struct slice line = slice_of(rest->p, n);
+
+	*rest = slice_from(*rest, end != NULL ? n + 1 : n);
+	return line;
+}
+
+/* Of the explanation, what it says of this field: the expression, and what the
+ * parts of it were. */
+static void
+explain(struct compare *c, const char *path)
+{
+	struct slice rest = c->why, line, from;
+	struct buf head;
+	bool here = false;
+
+	buf_init(&head, 4096);
+	buf_printf(&head, "%.*s: %s: ", SLICE_ARG(c->type), path);
+	while (rest.n > 0) {
+		line = line_of(&rest);
+		if (here && !slice_starts(line, SLICE_LIT("  ")))
+			break;
+		if (here) {
+			buf_printf(c->out, "      %.*s\n", SLICE_ARG(line));
+			continue;
+		}
+		here = slice_starts(line, buf_all(&head));
+		from.p = here ? memmem(line.p, line.n, " <- ", 4) : NULL;
+		if (from.p == NULL)
+			continue;
+		from.n = (size_t)(line.p + line.n - from.p);
+		/* the place is told already */
+		for (size_t i = from.n; i-- > 2;)
+			if (from.p[i] == '(' && from.p[i - 1] == ' ') {
+				from.n = i - 1;
+				break;
+			}
+		buf_printf(
+		    c->out, "      %.*s\n", SLICE_ARG(slice_from(from, 1)));
+	}
+	buf_fini(&head);
+}
+
 static void
 differs(struct compare *c, const char *path, const struct yaml *want,
     struct slice got, const struct yaml *expr)
 {
+	size_t n = strlen(path);
+
 	c->bad++;
 	buf_printf(c->out, "    %s: expected ", path);
 	wanted(c->out, want);
 	buf_str(c->out, ", got ");
 	shown(c->out, got);
 	place(c, expr);
+	if (c->why.n > 0 && n > c->before)
+		explain(c, path + c->before + (c->before > 0));
 }
 
 static bool

@@ -57,6 +57,10 @@ struct compare {
 	struct buf *out;
 	size_t bad;
 	bool exact;
+	/* How the event came about, as explain tells it, or empty; its type;
+	 * and how much of a path stands before the data's own ("event 2"). */
+	struct slice why, type;
+	size_t before;
 };
 
 /* got.n = 0: there is nothing. `expr`: where the mapping makes it, or NULL. */

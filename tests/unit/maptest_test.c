@@ -290,6 +290,17 @@ T(differences)
 	HAS("x.map.yaml:23:14)");
 	HAS("    paid: expected false, got true  (");
 	HAS("    at: expected \"2026-03-01T11:00:00Z\", got \"2026-03-01T10");
+	/* and where it came from: the expression, and what its parts were */
+	HAS("x.map.yaml:23:14)\n      <- l.n + $settings.bonus - 1\n        l.n = 2\n        $settings.bonus = 1\n");
+	HAS("      <- k = 'yes'\n");
+	HAS("table kind, row 'new' = 'yes' (pack)");
+	fails(order,
+	    "tests:\n"
+	    "  - name: of the second of two, told apart by their order\n"
+	    "    scenario: [{file: samples/order.json, at: \"orders[1]\"}, {file: samples/order.json, at: \"orders[1]\", set: {changed: \"2\", total: 7}}]\n"
+	    "    events: [{data: {total: \"12.50\"}}, {data: {total: 8}}]\n");
+	HAS("    event 2.total: expected 8, got 7  (");
+	HAS("      <- total\n        total = 7\n");
 	fails(order, "tests:\n"
 	    "  - name: n\n"
 	    "    exact: true\n"
