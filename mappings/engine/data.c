@@ -134,6 +134,9 @@ put_map(struct eval *e, const struct expr *x, const struct val *v,
 		enter(e, name, 0);
 		TRY(part_of(
 		    e, x, v, from != NULL ? from : &type_any, name, &one));
+		if (one.tag == V_TEXT && one.n == 0 && to->blank &&
+		    to->absent == OPTIONAL)
+			one = VAL_ABSENT; /* as in node_value() */
 		if (one.tag == V_ABSENT && to->absent != OPTIONAL)
 			return fail_absent(e, x, &one);
 		if (one.tag != V_ABSENT) {

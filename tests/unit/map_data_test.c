@@ -800,6 +800,7 @@ T(explain)
  * others, each as if it stood there alone. */
 static const char made[] = "schema: t.made/1\n"
 			   "subject: {kind: k, scope: system}\n"
+			   "blank: absent\n"
 			   "fields:\n"
 			   "  addr?: {fields: {city: text, zip?: text}}\n"
 			   "  lines?: {items: {name: text, net: decimal,\n"
@@ -822,6 +823,8 @@ T(copied_whole)
 	one(__FILE__, __LINE__, map, "{\"addr\":{\"city\":[1]}}", EVAL_ERROR,
 	    "text is wanted, and this is a list");
 	one(__FILE__, __LINE__, map, "{}", EVAL_OK, "{}");
+	one(__FILE__, __LINE__, map, "{\"addr\":{\"city\":\"T\",\"zip\":\"\"}}",
+	    EVAL_OK, "{\"addr\":{\"city\":\"T\"}}");
 	one(__FILE__, __LINE__, list,
 	    "{\"lines\":[{\"name\":\"A\",\"net\":\"1.50\",\"qty\":1,"
 	    "\"tags\":[1,\"b\"]}]}",
