@@ -105,7 +105,7 @@ fault: ## weeks of 2,000 orders, one with processes killed, a full disk and clos
 
 DIFF_SEED ?= $(shell date +%s)
 .PHONY: diff
-diff: all ## mappings against an independent evaluator: 100,000 expressions, 10,000 orders
+diff: all ## mappings against an independent evaluator: 100,000 expressions, 10,000 orders, every pack
 	@deploy/need.sh run test
 	@VAYLA_BUILD=$(BUILD) /usr/bin/python3 tests/diff/run.py --seed $(DIFF_SEED)
 

@@ -9,6 +9,7 @@ import subprocess
 import evaluator as ev
 import generate
 import order
+import whole
 import yaml
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -16,9 +17,9 @@ ROOT = HERE.parents[1]
 VAYLA = ROOT / os.environ.get('VAYLA_BUILD', 'build') / 'vayla'
 
 
-def vayla_lines(file, events):
+def vayla_lines(file, events, *words):
     """`vayla map run FILE --lines`: an answer for each event."""
-    out = subprocess.run([str(VAYLA), 'map', 'run', str(file), '--lines'], input='\n'.join(events).encode(),
+    out = subprocess.run([str(VAYLA), 'map', 'run', str(file), '--lines', *words], input='\n'.join(events).encode(),
                          capture_output=True, timeout=600, cwd=ROOT)
     lines = out.stdout.decode().split('\n')[:-1]
     if out.returncode != 0 or len(lines) != len(events):
@@ -123,3 +124,99 @@ def orders(seed, n):
         if ev.jdump(got) != ev.jdump(want):
             differ.append(f'seed {seed}\norder  {line}\nengine {ev.jdump(got)}\npython {ev.jdump(want)}\n       {answer.get("text", "")}')
     return differ, counts
+
+
+# ---- every mapping of the project ----
+
+class Packs:
+    """Schemas and settings, as the files of mappings/ say."""
+
+    def __init__(self):
+        self.types, self.houses = {}, set()
+        for file in sorted((ROOT / 'mappings').glob('canonical/*.yaml')) + sorted((ROOT / 'mappings').glob('*/schema/*.yaml')):
+            doc = yaml.load(file.read_text(), yaml.CSafeLoader)
+            self.types[doc['schema'].split('/')[0]] = ev.schema_type(doc)
+            if doc.get('subject', {}).get('scope') == 'house':
+                self.houses.add(doc['subject']['kind'])
+
+    @staticmethod
+    def settings(pack, over):
+        said = whole.get(whole.load(ROOT / 'mappings' / pack / 'pack.yaml'), 'settings')
+        values, types = {}, {}
+        kinds = {'decimal': 'decimal', 'integer': 'integer', 'bool': 'bool', 'date': 'date'}
+        for k, node in whole.fields(said):
+            kind = whole.get(node, 'type').value if isinstance(node, yaml.MappingNode) else node.value
+            default = whole.get(node, 'default')
+            types[k.value] = ev.T(kinds.get(kind, 'text'), True)
+            if default is not None:
+                values[k.value] = whole.data_of(default)
+        values.update(over)
+        values['system'], types['system'] = pack, ev.TEXT
+        for name, v in values.items():  # a text may look like a number in YAML
+            if types[name].kind == 'text' and v is not None:
+                values[name] = str(v)
+        return ev.Raw(values, ev.T('map', fields=types))
+
+
+def givens(file):
+    """Inputs of a mapping's tests: data, what joins read, settings, the subject."""
+    for test in getattr(whole.get(whole.load(file), 'tests'), 'value', []):
+        scenario = whole.get(test, 'scenario')
+        for given in scenario.value if scenario is not None else [whole.get(test, 'given')]:
+            if given is None or whole.get(given, 'fixture') is not None or whole.get(given, 'at') is not None:
+                continue
+            plain = whole.get(given, 'file') is None and whole.get(given, 'data') is None
+
+            def of(name):
+                node = (None if plain else whole.get(given, name)) or whole.get(test, name)
+                return whole.data_of(node) if node is not None else {}
+            if plain:
+                data = whole.data_of(given)
+            elif whole.get(given, 'file') is not None:
+                path = file.parent / whole.get(given, 'file').value
+                if path.suffix != '.json':
+                    continue
+                data = ev.jload(path.read_text())
+            else:
+                data = whole.data_of(whole.get(given, 'data'))
+            for name, v in of('set').items():  # of paths only the first step: others are the spoiling's
+                if name in data and v != 'absent':
+                    data[name] = v
+            yield data, of('with'), of('settings'), of('event').get('subject', 'order:7')
+
+
+def mappings(seed, n):
+    """Every mapping of the packs over its tests' inputs: as they are, and n of each spoiled."""
+    rng, packs, differ, counts = random.Random(f'mappings {seed}'), Packs(), [], {}
+    for file in sorted((ROOT / 'mappings').glob('*/*.map.yaml')):
+        pack, seen = file.parent.name, set()
+        m = whole.Mapping(file, lambda t: packs.types.get(t, ev.ANY), pack, packs.houses)
+        for data, joins, over, subject in givens(file):
+            lines = [generate.dump(numbers(data))]
+            lines += [generate.dump(order.spoil(rng, numbers(data))) for _ in range(n)]
+            lines = [line for line in dict.fromkeys(lines) if line not in seen]
+            seen.update(lines)
+            at = {'id': 'e1', 'subject': subject, 'time': '2026-11-22T23:30:00Z'}
+            head = json.dumps({'specversion': '1.0', 'type': m.source, **at})[:-1]
+            words = ['--settings', generate.dump(numbers(over)), '--with', generate.dump(numbers(joins))]
+            answers = vayla_lines(file, [f'{head}, "data": {line}}}' for line in lines], *words)
+            for line, answer in zip(lines, answers):
+                got = order.got(answer)
+                if got['verdict'] == 'wait':
+                    got = {'verdict': 'wait', 'path': got['path']}
+                want = m.run(ev.jload(line), at, packs.settings(pack, over), joins)
+                kind = got['verdict'] if got['verdict'] != 'error' else got['error']
+                counts[kind] = counts.get(kind, 0) + 1
+                if ev.jdump(got) != ev.jdump(want):
+                    differ.append(f'seed {seed}, {file.relative_to(ROOT)}\nevent  {line}\nwith   {" ".join(words)}\n'
+                                  f'engine {ev.jdump(got)}\npython {ev.jdump(want)}\n       {answer.get("text", "")}')
+    return differ, counts
+
+
+def numbers(j):
+    """What the evaluator took for a number, as the generator writes it."""
+    if isinstance(j, ev.JNum):
+        return generate.Number(j)
+    if isinstance(j, dict):
+        return {k: numbers(v) for k, v in j.items()}
+    return [numbers(v) for v in j] if isinstance(j, list) else j

@@ -65,6 +65,12 @@ class T:
 
 ANY = T('any')
 TEXT = T('text')
+BLANK = T('any', blank=True)
+
+
+def inside(t):
+    """What is within a value that no schema describes; "" is what it is around it."""
+    return BLANK if t.blank else ANY
 
 
 def schema_type(doc):
@@ -77,12 +83,15 @@ def schema_type(doc):
     def one(f, opt, blank, zone):
         if isinstance(f, str):
             f = {'type': f}
+        if f.get('many'):
+            return T('list', opt, item=one({k: v for k, v in f.items() if k != 'many'}, False, blank, zone), blank=blank)
+        opt = opt or f.get('optional', False)
         blank = f['blank'] == 'absent' if 'blank' in f else blank
         zone = f.get('zone', zone)
         if 'fields' in f:
             return T('map', opt, fields=fields(f['fields'], blank, zone), blank=blank)
         if 'items' in f:
-            return T('list', opt, item=T('map', fields=fields(f['items'], blank, zone)), blank=blank)
+            return T('list', opt, item=T('map', fields=fields(f['items'], blank, zone), blank=blank), blank=blank)
         if 'list' in f:
             return T('list', opt, item=one(f['list'], False, blank, zone), blank=blank)
         return T(f['type'], opt, blank=blank, zone=zone, enum=f.get('enum'))
@@ -736,13 +745,13 @@ def walk(v, steps, required, zone=None):
         if isinstance(s, int):
             if not isinstance(j, list):
                 raise Refuse('TYPE', f'[{s}] of a map')
-            to = t.item or ANY if t.kind == 'list' else ANY
+            to = t.item or inside(t) if t.kind == 'list' else inside(t)
             required = False
             if s > len(j):
                 return Absent()
             j = j[s - 1]
         else:
-            to = t.fields.get(s, ANY) if t.kind == 'map' else ANY
+            to = t.fields.get(s) or inside(t) if t.kind == 'map' else inside(t)
             required = required and to.known()
             if j == []:
                 return Absent(required)
@@ -863,7 +872,7 @@ def items(v):
         return v
     if not isinstance(v, Raw) or not isinstance(v.j, list):
         raise Refuse('TYPE', 'a list is wanted')
-    t = v.t.item or ANY if v.t.kind == 'list' else ANY
+    t = v.t.item or inside(v.t) if v.t.kind == 'list' else inside(v.t)
     return (read(j, t) for j in v.j)
 
 

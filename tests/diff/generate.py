@@ -28,7 +28,7 @@ FIELDS = {
     'onums': ('list dec', True), 'lines': ('rows LINE', False), 'more': ('rows LINE', True),
     'meta': ('rows META', False), 'addr.city': ('text', True), 'addr.zip': ('text', True),
     'addr.geo.lat': ('dec', True), 'addr.geo.lon': ('dec', True), 'home.city': ('text', False),
-    'home.zip': ('text', True), 'x1': ('any', False), 'x2': ('any', True), 'map.a': ('any', False),
+    'home.zip': ('text', True), 'bs': ('text', False), 'xb': ('any', False), 'xb.a': ('any', False), 'xb.b.c': ('any', False), 'x1': ('any', False), 'x2': ('any', True), 'map.a': ('any', False),
     'map.b.c': ('any', False), "$in.'odd-name'": ('text', False), '$in."s1"': ('text', False),
     '$event.id': ('text', False), '$event.subject': ('text', False), '$event.time': ('time', False),
     '$settings.rate': ('dec', False), '$settings.name': ('text', False), 'lines[1].net': ('dec', False),
@@ -578,7 +578,8 @@ def an_event(r):
          'lines': [a_line(r) for _ in range(r.choice((0, 1, 2, 3, 5)))], 'home': {'city': a_word(r)},
          'meta': [{'key': a_word(r), 'value': any_value(r, 1)} for _ in range(r.randint(0, 3))], 'x1': any_value(r, 2),
          'map': {'a': any_value(r, 0), 'b': {'c': any_value(r, 0), 'd': None}, 'z': a_number(r)},
-         'odd-name': a_word(r)}
+         'odd-name': a_word(r), 'bs': a_word(r) if r.random() < 0.7 else '', 'xb': r.choice(
+             ('', 'x', {'a': '', 'b': {'c': a_word(r)}}, {'a': 'x', 'b': ''}))}
     for name, value in (('oi', Number(r.randint(-5, 99))), ('od', a_number(r)), ('os', a_word(r)), ('ob', True),
                         ('ot', g.stamp_sure() + 'Z'), ('oday', '2026-03-31'), ('onums', [a_number(r), a_number(r)]),
                         ('more', [a_line(r) for _ in range(r.randint(0, 3))]), ('x2', any_value(r, 1)),

@@ -12,6 +12,7 @@ def main():
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--expressions', type=int, default=100_000)
     p.add_argument('--orders', type=int, default=10_000)
+    p.add_argument('--spoiled', type=int, default=40, help='of each input of the tests of every mapping')
     p.add_argument('--show', type=int, default=10, help='how many differences to print')
     a = p.parse_args()
     print(f'seed {a.seed} (again with: make diff DIFF_SEED={a.seed})', flush=True)
@@ -19,7 +20,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         expressions = compare.Expressions(folder)
         for name, n, size, batch in (('expressions', a.expressions, 250, expressions.batch),
-                                     ('orders', a.orders, 500, compare.orders)):
+                                     ('orders', a.orders, 500, compare.orders),
+                                     ('spoiled inputs of every test', a.spoiled, 10, compare.mappings)):
             began, done, seen, differ = time.time(), 0, {}, []
             while done < n:
                 one, counts = batch(f'{a.seed}.{done}', min(size, n - done))

@@ -22,3 +22,8 @@ def test_expressions(tmp_path):
 def test_orders():
     counts = check(compare.orders, range(3), 200)
     assert counts['ok'] > 200 and all(counts[k] > 0 for k in ('TYPE', 'MISSING', 'CHECK', 'ask', 'skip'))
+
+
+def test_every_mapping():
+    counts = check(compare.mappings, range(1), 2)
+    assert counts['ok'] > 200 and all(counts[k] > 0 for k in ('TYPE', 'MISSING', 'CHECK', 'ask', 'wait', 'skip'))
