@@ -65,6 +65,7 @@ struct daemon {
 	size_t pubs_n;
 	size_t input; /* records, and */
 	size_t input_bytes;
+	size_t most; /* of both, as long as turns take too long: see pace() */
 	/* what came while the turn before was on its way to the disk */
 	struct flush *flush;
 	struct bus_msg early[TURN_EARLY];

@@ -463,6 +463,7 @@ dep_of(struct index *ix, uint64_t read_seq, struct dependents *d)
 }
 
 #define DEP_REVISIONS 1000
+#define DEP_FEW 8
 
 /* Sequences of a fact's revisions, the newest first. Another fact of the same
  * hash may be among them: its readers are evaluated once in vain. */
@@ -509,12 +510,22 @@ deps_of_fact(struct index *ix, struct slice source, struct slice id,
 	uint64_t h = mt_hash2(&ix->seed, MT_FACT, source, id);
 	uint64_t seqs[DEP_REVISIONS];
 	size_t revs = 0, kept = 1;
-	enum err e;
+	enum err e, ended;
+	bool many;
 
 	pthread_mutex_lock(&ix->mu);
 	e = revisions(ix, h, seqs, &revs);
+	/* One transaction for many: each would lock and unlock the file. */
+	many = e == ERR_OK && revs > DEP_FEW;
+	if (many)
+		e = idb_exec(&ix->read, "BEGIN");
 	for (size_t i = 0; i < revs && e == ERR_OK; i++)
 		e = dep_of(ix, seqs[i], d);
+	if (many) {
+		ended = idb_exec(&ix->read, "COMMIT");
+		if (e == ERR_OK)
+			e = ended;
+	}
 	pthread_mutex_unlock(&ix->mu);
 	if (e != ERR_OK || d->n == 0)
 		return e;

@@ -25,6 +25,8 @@
 
 #define TICK_MS 1000
 #define FULL_PAUSE_NS NS_PER_SEC
+#define TURN_SLOW_NS (50 * NS_PER_MS)
+#define TURN_LEAST 16
 
 /* ---- one turn ---- */
 
@@ -240,7 +242,7 @@ refuse_events(struct daemon *d, enum err e)
 static bool
 has_room(const struct daemon *d)
 {
-	return d->early_n < TURN_EARLY && d->early_bytes < TURN_INPUT;
+	return d->early_n < d->most && d->early_bytes < TURN_INPUT;
 }
 
 /* Messages are only taken from the socket here: what they say is for the next
@@ -330,10 +332,23 @@ act_all(struct daemon *d)
 	return e;
 }
 
+/* Events can be dear to map, and be sent to be so. The next turn takes half as
+ * much as one that took too long to make, so that nobody waits for another's
+ * thousand. */
+static void
+pace(struct daemon *d, int64_t took)
+{
+	if (took > TURN_SLOW_NS && d->most > TURN_LEAST)
+		d->most /= 2;
+	else if (took < TURN_SLOW_NS / 4 && d->most < TURN_RECORDS)
+		d->most *= 2;
+}
+
 /* Make and store one turn. ERR_SYNC: nobody may be told anything. */
 static enum err
 turn(struct daemon *d)
 {
+	int64_t began = clock_mono();
 	bool again, vital = false;
 	enum err e;
 
@@ -352,6 +367,7 @@ turn(struct daemon *d)
 			FAIL_POINT("turn_before_append");
 			vital = is_vital(d);
 			d->batch.turn.vital = vital;
+			pace(d, clock_mono() - began);
 			e = store(d);
 		}
 		if (e == ERR_OK) {
@@ -390,8 +406,8 @@ receive(struct daemon *d)
 	d->input = d->input_bytes = 0;
 	/* Other messages than PUBs cost a place as well: nobody keeps the turn
 	 * from its end. */
-	for (int i = 0; i < 2 * TURN_RECORDS && d->pubs_n < TURN_RECORDS &&
-			d->input < TURN_RECORDS && d->input_bytes < TURN_INPUT;
+	for (int i = 0; i < 2 * TURN_RECORDS && d->pubs_n < d->most &&
+			d->input < d->most && d->input_bytes < TURN_INPUT;
 	     i++) {
 		if (d->early_next < d->early_n) {
 			m = d->early[d->early_next++];
@@ -521,6 +537,7 @@ turn_open(struct daemon *d)
 {
 	enum err e;
 
+	d->most = TURN_RECORDS;
 	e = holds_load(&d->holds);
 	if (e != ERR_OK)
 		return e;

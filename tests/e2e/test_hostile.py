@@ -193,9 +193,11 @@ def test_a_thousand_connections_that_say_nothing(broker):
             c.publish(order(i), seconds=20)
             most = max(most, rss(broker))
             time.sleep(0.02)
-        descriptors = len(os.listdir(f'/proc/{broker.process.pid}/fd'))
+        # those that did not even greet are ended by then, or soon
+        descriptors = until(lambda: (n := len(os.listdir(f'/proc/{broker.process.pid}/fd'))) > 500 and n, 20)
+        most = max(most, rss(broker))
         print(f'{descriptors} descriptors, at most {most} MiB')
-        assert descriptors > 700 and most < RSS_LIMIT
+        assert most < RSS_LIMIT
         fresh(broker, 10 ** 7)
     finally:
         for s in made:
