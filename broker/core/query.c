@@ -81,6 +81,7 @@ put_event(struct buf *out, const struct log_record *rec, const struct event *e,
 	put_key_str(out, "revisedby", e->revisedby, &n);
 	put_key_str(out, "map", e->map, &n);
 	put_key_str(out, "target", e->target, &n);
+	put_key_str(out, "traceparent", e->traceparent, &n);
 	put_key_bin_hex(out, "ruleset", e->ruleset, &n);
 	if (e->refs_n > 0) {
 		mp_put_cstr(out, "refs");

@@ -11,6 +11,7 @@
 #include "broker/base/utf8.h"
 #include "connectors/http/outcome.h"
 #include "connectors/sdk/native.h"
+#include "connectors/sdk/trace.h"
 
 #define JOB_BYTES (24 * 1024 * 1024)
 #define BODY_MAX (8 * 1024 * 1024)
@@ -195,6 +196,7 @@ fill_answer(struct job *j, const struct formula_env *env, struct event *ev)
 	ev->type = r->answer_type;
 	ev->subject = j->subject;
 	ev->answer_to = j->seq;
+	ev->traceparent = j->traceparent;
 	ev->time = clock_now();
 	ev->data = env->in;
 	buf_init(&b, ANSWER_MP);
@@ -498,17 +500,6 @@ job_free(struct job *j)
 	free(j);
 }
 
-/* "00-<32 hex>-<16 hex>-<2 hex>" in small letters, and nothing that is not. */
-static bool
-trace_fine(struct slice t)
-{
-	for (size_t i = 0; i < t.n; i++)
-		if (!(t.p[i] == '-' || (t.p[i] >= '0' && t.p[i] <= '9') ||
-			(t.p[i] >= 'a' && t.p[i] <= 'f')))
-			return false;
-	return t.n == 55;
-}
-
 static enum err
 keep(struct job *j, const struct event *e)
 {
@@ -546,7 +537,7 @@ keep(struct job *j, const struct event *e)
 		err = arena_copy(&j->arena, e->subject, &j->subject);
 	if (err == ERR_OK)
 		err = arena_copy(&j->arena, e->data, &j->data);
-	if (err == ERR_OK && trace_fine(e->traceparent))
+	if (err == ERR_OK && trace_ok(e->traceparent))
 		err = arena_copy(&j->arena, e->traceparent, &j->traceparent);
 	return err;
 }

@@ -9,6 +9,7 @@
 #include "broker/base/say.h"
 #include "broker/wire/frame.h"
 #include "connectors/sdk/native.h"
+#include "connectors/sdk/trace.h"
 #include "mappings/engine/xml.h"
 
 #define DATA_MAX (2 * DOOR_BODY_MAX) /* decoded, before it is an event */
@@ -386,6 +387,11 @@ take_one(struct job *j, const struct door_row *row, struct slice data)
 	ev.data = data;
 	ev.time = j->now;
 	j->env.in = data;
+	(void)params_get(
+	    &j->q->headers, SLICE_LIT("traceparent"), &ev.traceparent);
+	e = trace_take(ev.traceparent, j->scratch, &ev.traceparent);
+	if (e != ERR_OK)
+		return e;
 	e = row != NULL ? native_fill(row, &j->env, j->now, j->scratch, &ev)
 			: fill_unknown(j, &ev);
 	return e == ERR_OK ? add(j, &ev) : e;

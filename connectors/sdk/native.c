@@ -3,6 +3,7 @@
 
 #include "broker/base/utf8.h"
 #include "broker/base/zone.h"
+#include "connectors/sdk/trace.h"
 
 #define TEXT_MAX 65536
 
@@ -105,6 +106,9 @@ native_fill(const struct door_row *row, const struct formula_env *env,
 		return e;
 	if (memchr(ev->subject.p, ':', ev->subject.n) == NULL)
 		return err_note(ERR_SYNTAX, "subject: it has no kind");
+	e = trace_take(ev->traceparent, scratch, &ev->traceparent);
+	if (e != ERR_OK)
+		return e;
 	if (row->person == NULL)
 		return ERR_OK;
 	e = native_text(row->person, env, "person", scratch, &ev->person);

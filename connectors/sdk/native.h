@@ -19,7 +19,8 @@ enum err native_text(const struct formula *x, const struct formula_env *env,
     const char *what, struct arena *scratch, struct slice *out) MUST_CHECK;
 
 /* type, id, subject, person and time of `ev`; `now` where the row names no
- * time, or it is absent. */
+ * time, or it is absent. A traceparent that is set and well formed stays,
+ * otherwise a trace begins here. */
 enum err native_fill(const struct door_row *row, const struct formula_env *env,
     int64_t now, struct arena *scratch, struct event *ev) MUST_CHECK;
 

@@ -3,6 +3,7 @@ made once though connector and broker are killed, answers that close the circle,
 stock whose last state wins, nothing sent before a system is live."""
 import json
 import random
+import re
 import textwrap
 import time
 
@@ -309,3 +310,28 @@ def test_a_thin_event_is_made_whole_and_nothing_else_goes_back(vayla, tmp_path):
         assert v.stop() == 0
     finally:
         far.stop()
+
+
+def test_one_trace_from_the_webhook_to_the_last_request(office):
+    v, o = office()
+    given = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+    evil = '00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01\t'
+    for number, trace in (('1', given), ('2', evil), ('3', '00-' + '0' * 32 + '-00f067aa0ba902b7-01'), ('4', None)):
+        headers = {'Content-Type': 'application/json', 'X-Token': 't', 'X-Topic': 'sale'}
+        if trace:
+            headers['traceparent'] = trace
+        until(lambda: request(f'{v.url}/in/till', 'POST', json.dumps({'number': number, 'quantity': 1}).encode(), headers)[0] == 200)
+    until(lambda: len(o.made) == 4)
+    sent = {json.loads(q['body'])['order']: q['headers']['traceparent'] for q in o.far.of('POST')}
+    assert sent['1'] == given
+    new = [sent[n] for n in '234']
+    assert len(set(new)) == 3 and not any(t[3:35] in (given[3:35], '0' * 32) for t in new)
+    assert all(re.fullmatch('00-[0-9a-f]{32}-[0-9a-f]{16}-01', t) for t in new)
+
+    def whole(n):
+        records = json.loads(v.command('order', 'show', f'order:till/{n}', '-o', 'json').stdout)['records']
+        events = [r for r in records if r['kind'] == 'event']
+        return events if 'invoice.issued' in [r['type'] for r in events] else None
+    for n in '14':
+        events = until(lambda: whole(n), 20, 0.2)
+        assert {r['traceparent'] for r in events} == {sent[n]} and len(events) == 5
