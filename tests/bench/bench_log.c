@@ -329,7 +329,7 @@ folding(void)
 		table[r] = by_table(l);
 	}
 	log_close(l);
-	bench_line("index_rebuild", bench_median(ours, 5), "records/s",
+	bench_line("index_fold", bench_median(ours, 5), "records/s",
 	    "sqlite_table_by_id", bench_median(table, 5));
 }
 

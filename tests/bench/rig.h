@@ -26,6 +26,7 @@
 #include "tests/bench/bench.h"
 
 #define RIG_BODY 1024
+#define RIG_PATIENCE 240 /* seconds without an answer */
 #define RIG_WINDOW \
 	1000 /* PUBs on their way; the broker says how many it takes */
 
@@ -112,7 +113,8 @@ static inline void
 rig_start(const char *systems)
 {
 	const char *build = getenv("VAYLA_BUILD"), *wrap = getenv("BENCH_WRAP");
-	char config[8192], command[1024];
+	static char config[256 * 1024];
+	char command[1024];
 
 	snprintf(config, sizeof(config),
 	    "broker:\n  data: %s/data\n  bus: \"%s\"\n"
@@ -184,8 +186,12 @@ rig_receive(void *s, struct buf *header, struct buf *blob)
 		struct slice part;
 
 		zmq_msg_init(&m);
-		if (zmq_msg_recv(&m, s, 0) < 0)
-			rig_die("the broker does not answer");
+		for (int wait = 0; zmq_msg_recv(&m, s, 0) < 0; wait++) {
+			if (waitpid(rig.broker, NULL, WNOHANG) != 0)
+				rig.broker = 0;
+			if (rig.broker == 0 || wait == RIG_PATIENCE)
+				rig_die("the broker does not answer");
+		}
 		part = slice_of(zmq_msg_data(&m), zmq_msg_size(&m));
 		if (i == 0)
 			v = verb_read(part);
@@ -260,7 +266,7 @@ client_keys(struct client *c)
 static inline void
 client_open(struct client *c, const char *name, const char *role)
 {
-	int timeout = 120000, hwm = 0, linger = 0;
+	int timeout = 1000, hwm = 0, linger = 0;
 
 	*c = (struct client){.name = name, .role = role};
 	c->s = zmq_socket(rig.ctx, ZMQ_DEALER);
