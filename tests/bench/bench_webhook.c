@@ -1,9 +1,11 @@
 /*
  * bench_webhook - from a signed webhook to its 200: `vayla run` with a shop, a
  * payment provider and books; every request is another order of 1.9 kB with its
- * own signature, over CONNECTIONS kept-alive connections. Beside it, in turn,
- * the floor: one thread writing the same bodies, each with an fdatasync of its
- * own (what a receiver without a journal of turns would pay).
+ * own signature, over CONNECTIONS kept-alive connections. Beside it, in turn:
+ * Node-RED, which verifies the same signature, maps the order by JSONata and
+ * stores nothing; and the floor: one thread writing the same bodies, each with
+ * an fdatasync of its own (what a receiver without a journal of turns would
+ * pay).
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -16,16 +18,18 @@
 
 #include "broker/base/crypt.h"
 #include "broker/base/file.h"
-#include "tests/bench/bench.h"
+#include "tests/bench/peer.h"
 
-#define ORDERS 4000 /* a round */
+#define ORDERS 4000    /* a round */
+#define RED_ORDERS 800 /* of Node-RED */
 #define CONNECTIONS 16
 #define ROUNDS 5
 #define SECRET "bench-secret"
 
-static char dir[] = "/tmp/vayla-bench.XXXXXX";
+static char dir[200];
 static pid_t child;
-static int port;
+static int port; /* of ours, and Node-RED's: two further */
+static int target;
 static struct buf sample;
 static unsigned long number = 100000;
 
@@ -35,7 +39,7 @@ struct request {
 	double ms;
 };
 static struct request *requests;
-static size_t next_request;
+static size_t next_request, orders;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void
@@ -53,6 +57,8 @@ start(void)
 	const char *build = getenv("VAYLA_BUILD");
 	char config[2048], program[256], file[256];
 
+	snprintf(dir, sizeof(dir), "%s/vayla-bench.XXXXXX",
+	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/var/tmp");
 	if (mkdtemp(dir) == NULL)
 		die("mkdtemp");
 	port = 20000 + (int)getpid() % 20000;
@@ -88,7 +94,7 @@ static int
 dial(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET,
-	    .sin_port = htons((uint16_t)port),
+	    .sin_port = htons((uint16_t)target),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -136,6 +142,19 @@ make(struct request *r)
 	buf_fini(&mac);
 }
 
+/* Head and body? */
+static bool
+whole(const char *answer, size_t n)
+{
+	const char *end = strstr(answer, "\r\n\r\n");
+	const char *length = strcasestr(answer, "\r\nContent-Length:");
+
+	if (end == NULL)
+		return false;
+	return length == NULL || length > end ||
+	       n - (size_t)(end + 4 - answer) >= strtoul(length + 17, NULL, 10);
+}
+
 static void
 exchange(int fd, struct request *r)
 {
@@ -157,7 +176,7 @@ exchange(int fd, struct request *r)
 			die("the connection ended; see the log");
 		n += (size_t)got;
 		answer[n] = '\0';
-		if (strstr(answer, "\r\n\r\n") != NULL)
+		if (whole(answer, n))
 			break;
 	}
 	if (strncmp(answer, "HTTP/1.1 200", 12) != 0) {
@@ -180,7 +199,7 @@ work(void *arg)
 		pthread_mutex_lock(&lock);
 		i = next_request++;
 		pthread_mutex_unlock(&lock);
-		if (i >= ORDERS)
+		if (i >= orders)
 			break;
 		exchange(fd, &requests[i]);
 	}
@@ -188,13 +207,16 @@ work(void *arg)
 	return NULL;
 }
 
+/* `n` webhooks to `to`: a second, and how long each took. */
 static double
-round_vayla(double *p50, double *p99)
+round_of(int to, size_t n, double *p50, double *p99)
 {
 	pthread_t t[CONNECTIONS];
 	double ms[ORDERS], begin;
 
-	for (size_t i = 0; i < ORDERS; i++)
+	target = to;
+	orders = n;
+	for (size_t i = 0; i < n; i++)
 		make(&requests[i]);
 	next_request = 0;
 	begin = bench_now();
@@ -203,13 +225,13 @@ round_vayla(double *p50, double *p99)
 	for (size_t i = 0; i < CONNECTIONS; i++)
 		pthread_join(t[i], NULL);
 	begin = bench_now() - begin;
-	for (size_t i = 0; i < ORDERS; i++) {
+	for (size_t i = 0; i < n; i++) {
 		ms[i] = requests[i].ms;
 		free(requests[i].bytes);
 	}
-	*p50 = bench_median(ms, ORDERS);
-	*p99 = ms[ORDERS * 99 / 100];
-	return ORDERS / begin;
+	*p50 = bench_median(ms, n);
+	*p99 = ms[n * 99 / 100];
+	return (double)n / begin;
 }
 
 static double
@@ -230,10 +252,62 @@ round_floor(void)
 	return ORDERS / t;
 }
 
+static void
+start_red(struct peer *red)
+{
+	char folder[256], number_of[16], modules[256];
+	const char *js[] = {"node", "tests/bench/peers/node-red.js", folder,
+	    number_of, SECRET, NULL};
+
+	snprintf(folder, sizeof(folder), "%s/node-red", dir);
+	snprintf(number_of, sizeof(number_of), "%d", port + 2);
+	snprintf(modules, sizeof(modules), "%s/node_modules", peer_folder());
+	setenv("BENCH_MODULES", modules, 1);
+	if (dir_make(folder) != ERR_OK)
+		die(folder);
+	peer_start(red, "Node-RED", js);
+}
+
+static void
+compare(struct peer *red)
+{
+	double ours[ROUNDS], floors[ROUNDS], p50[ROUNDS], p99[ROUNDS];
+	double reds[ROUNDS] = {0}, red50[ROUNDS] = {0}, red99[ROUNDS] = {0};
+
+	for (int r = 0; r < ROUNDS; r++) {
+		ours[r] = round_of(port, ORDERS, &p50[r], &p99[r]);
+		if (red->pid > 0)
+			reds[r] = round_of(
+			    port + 2, RED_ORDERS, &red50[r], &red99[r]);
+		floors[r] = round_floor();
+		fprintf(stderr,
+		    "round %d: %.0f/s, p50 %.2f ms, p99 %.2f ms; Node-RED "
+		    "%.0f/s, p99 %.2f ms; floor %.0f/s\n",
+		    r + 1, ours[r], p50[r], p99[r], reds[r], red99[r],
+		    floors[r]);
+	}
+	bench_line("webhook_to_200", bench_median(ours, ROUNDS), "requests/s",
+	    "Node-RED, nothing stored", bench_median(reds, ROUNDS));
+	bench_line("webhook_to_200", bench_median(ours, ROUNDS), "requests/s",
+	    "write+fdatasync each", bench_median(floors, ROUNDS));
+	if (red->pid <= 0) {
+		bench_alone(
+		    "webhook_to_200_p50", bench_median(p50, ROUNDS), "ms");
+		bench_alone(
+		    "webhook_to_200_p99", bench_median(p99, ROUNDS), "ms");
+		return;
+	}
+	bench_time("webhook_to_200_p50", bench_median(p50, ROUNDS), "ms",
+	    "Node-RED, nothing stored", bench_median(red50, ROUNDS));
+	bench_time("webhook_to_200_p99", bench_median(p99, ROUNDS), "ms",
+	    "Node-RED, nothing stored", bench_median(red99, ROUNDS));
+}
+
 int
 main(void)
 {
-	double ours[ROUNDS], floors[ROUNDS], p50[ROUNDS], p99[ROUNDS];
+	double p50, p99;
+	struct peer red;
 	char clean[300];
 	int fd = -1;
 
@@ -242,29 +316,21 @@ main(void)
 		die("sample");
 	requests = calloc(ORDERS, sizeof(*requests));
 	start();
-	for (int i = 0; i < 100 && (fd = dial()) < 0; i++)
+	target = port;
+	for (int i = 0; i < 200 && (fd = dial()) < 0; i++)
 		usleep(100000);
 	if (fd < 0)
 		die("vayla run does not listen; see its log");
 	close(fd);
-	(void)round_vayla(&p50[0], &p99[0]); /* warm-up */
-	for (int r = 0; r < ROUNDS; r++) {
-		ours[r] = round_vayla(&p50[r], &p99[r]);
-		floors[r] = round_floor();
-		fprintf(stderr,
-		    "round %d: %.0f/s, p50 %.2f ms, p99 %.2f ms; "
-		    "floor %.0f/s\n",
-		    r + 1, ours[r], p50[r], p99[r], floors[r]);
-	}
-	bench_line("webhook_to_200", bench_median(ours, ROUNDS), "requests/s",
-	    "write+fdatasync each", bench_median(floors, ROUNDS));
-	bench_line(
-	    "webhook_to_200_p50", bench_median(p50, ROUNDS), "ms", "-", 0);
-	bench_line(
-	    "webhook_to_200_p99", bench_median(p99, ROUNDS), "ms", "-", 0);
+	start_red(&red);
+	(void)round_of(port, ORDERS, &p50, &p99); /* warm-up */
+	if (red.pid > 0)
+		(void)round_of(port + 2, RED_ORDERS, &p50, &p99);
+	compare(&red);
+	peer_stop(&red);
 	kill(child, SIGTERM);
 	waitpid(child, NULL, 0);
 	free(requests);
-	snprintf(clean, sizeof(clean), "rm -rf %s", dir);
+	snprintf(clean, sizeof(clean), "rm -rf '%s'", dir);
 	return system(clean) != 0;
 }
