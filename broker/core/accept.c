@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "broker/base/clock.h"
+#include "broker/core/asked.h"
 #include "broker/core/daemon.h"
 
 #define EFFECT_MAX (16 * 1024)
@@ -551,7 +552,10 @@ apply_answer(struct daemon *d, struct action *a)
 
 	if (slice_eq(a->table, INDEX_NAMES))
 		return apply_name(d, a);
+	a->map = asked_map(a->map);
 	e = rules_answer(&d->rules, a);
+	if (e == ERR_OK)
+		e = asked_answered(&d->batch, a);
 	if (e != ERR_OK)
 		return e;
 	batch_action(&d->batch, a);

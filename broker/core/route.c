@@ -7,6 +7,7 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/say.h"
+#include "broker/core/asked.h"
 #include "broker/core/emit.h"
 #include "broker/core/fail.h"
 #include "broker/core/route.h"
@@ -49,6 +50,7 @@ router_begin(struct router *r)
 	r->cursor = NULL;
 	r->revised = r->revised_last = NULL;
 	r->seen = NULL;
+	r->asked = NULL;
 	r->reruns = 0;
 	r->derived = 0;
 	r->bytes = 0;
@@ -306,6 +308,8 @@ evaluate(struct router *r, const struct route *rt, struct slice sub,
 			remember_reads(r, rt, f, res);
 			e = emit_all(r, rt, f, res, &s, held);
 		}
+		if (e == ERR_OK && !*held)
+			e = asked_report(r, rt, f, res);
 		if (e == ERR_OK && !*held &&
 		    (anew || l != NULL || f->revision > 1))
 			e = emit_withdraw(r, rt, f, res, NULL);

@@ -20,6 +20,7 @@
 struct fates;
 struct rerun;
 struct seen;
+struct asked;
 
 struct router {
 	struct core *core;
@@ -33,6 +34,7 @@ struct router {
 	struct rerun *revised, *revised_last; /* sequences replaced */
 	struct seen *seen; /* reads of this turn's own facts */
 	uint32_t reruns;
+	struct asked *asked; /* questions of this turn that hold nothing */
 };
 
 enum err router_init(struct router *r, struct core *core, struct batch *b,

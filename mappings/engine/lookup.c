@@ -120,6 +120,24 @@ outer_val(struct eval *e, const struct expr *x, const struct table *t,
 	return row_val(e, x, t, cells, out);
 }
 
+/* Once each: a list of lines may ask the same for every one. */
+static void
+report(struct eval *e, struct slice table, struct slice key)
+{
+	struct result *r = &e->result;
+
+	for (size_t i = 0; i < r->reports_n; i++)
+		if (slice_eq(e->reports[i].table, table) &&
+		    slice_eq(e->reports[i].key, key))
+			return;
+	if (r->reports_n == RESULT_REPORTS)
+		return;
+	e->reports[r->reports_n++] = (struct reported){table, key};
+	r->reports = e->reports;
+	r->table = e->reports[0].table;
+	r->key = e->reports[0].key;
+}
+
 static enum err
 unmatched(struct eval *e, const struct expr *x, const struct table *t,
     struct slice key, struct val *out)
@@ -134,10 +152,7 @@ unmatched(struct eval *e, const struct expr *x, const struct table *t,
 	case UN_ROW:
 		return row_val(e, x, t, t->fallback, out);
 	case UN_REPORT:
-		if (e->result.table.n == 0) {
-			e->result.table = t->name;
-			e->result.key = key;
-		}
+		report(e, t->name, key);
 		if (t->fallback != NULL)
 			return row_val(e, x, t, t->fallback, out);
 		*out = val_text(key);

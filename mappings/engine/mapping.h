@@ -152,6 +152,11 @@ enum verdict {
 	EVAL_WAIT   /* a join or a subject's ref waits */
 };
 
+#define RESULT_REPORTS 16
+struct reported {
+	struct slice table, key;
+};
+
 struct result {
 	enum verdict verdict;
 	size_t n;
@@ -163,8 +168,12 @@ struct result {
 	 * "file:line:column". */
 	enum err err;
 	struct slice text, path, where;
-	/* ASK: which table and key; also a `report`ed key with EVAL_OK */
+	/* ASK: which table and key */
 	struct slice table, key;
+	/* what tables that report had no row for, each once, at most
+	 * RESULT_REPORTS; the first also as table and key with EVAL_OK */
+	size_t reports_n;
+	const struct reported *reports;
 	/* WAIT: what for and how long */
 	struct slice wait_type, wait_key;
 	bool wait_by_ref;

@@ -82,6 +82,7 @@ struct eval {
 	bool skipped;	      /* a subject said skip */
 	struct slice subject; /* the input's, stored form */
 	struct result result;
+	struct reported reports[RESULT_REPORTS];
 };
 
 /* ---- eval.c ---- */
