@@ -384,7 +384,8 @@ plainer(const char *problem)
 		"indentation"},
 	    {"did not find expected key",
 		"a key was expected; check the indentation, quotes and "
-		"brackets above"},
+		"brackets above; what goes on behind a quote is put in "
+		"parentheses"},
 	    {"did not find expected '-' indicator",
 		"an item (-) was expected; check the indentation"},
 	    {"could not find expected ':'",

@@ -477,7 +477,9 @@ operand(struct lang *l, struct expr *x, enum kind a, enum kind b)
 	w = expr_words(x);
 	lang_fault(l, x, "%s is wanted here, and %.*s is %s%s", type_name(a),
 	    SLICE_ARG(w), type_name(x->type->kind),
-	    x->type->kind == K_TEXT && a == K_DEC ? "; decimal(..) reads one"
+	    x->type->kind == K_TEXT && a == K_DEC ? "; decimal(..) reads one, "
+						    "and texts are joined as "
+						    "\"{a} {b}\""
 						  : "");
 	return false;
 }

@@ -625,7 +625,8 @@ end(struct lex *p)
 	if (p->tok == T_NAME && slice_is(s, "for"))
 		lex_fail(
 		    p, p->at, "for stands inside a call: list(x for x in ..)");
-	else if (p->tok == T_NAME && slice_is(s, "if"))
+	else if ((p->tok == T_NAME && slice_is(s, "if")) ||
+		 (p->n > 3 && memcmp(p->s, "if ", 3) == 0))
 		lex_fail(
 		    p, p->at, "a choice is written if(condition, then, else)");
 	else if (p->tok == ',')

@@ -59,6 +59,8 @@ T(grammar)
 	F("and", "not the word and");
 	F("s for x in lines", "for stands inside a call");
 	F("s if b", "if(condition, then, else)");
+	F("if b then s", "a choice is written if(condition, then, else)");
+	F("s + 'x'", "texts are joined as \"{a} {b}\"");
 	F("s, s", "a comma stands only inside a call");
 	F("count(l for l lines)", "the word in was expected");
 	F("count(l for 3 in lines)", "a name for each item");
