@@ -1,5 +1,6 @@
 /* The mapping language's functions: one test table each, and the table itself.
  */
+#include "broker/base/file.h"
 #include "mappings/engine/format.h"
 #include "mappings/engine/func.h"
 #include "tests/unit/map_try.h"
@@ -24,6 +25,49 @@ T(table)
 	F("header('x')", "there is no function header");
 	F("trim(x for x in words)", "no for in this argument: trim(x)");
 	F("trim(id)", "trim(): text is wanted, and id is a whole number");
+}
+
+static size_t
+times_in(const struct buf *text, const char *word)
+{
+	const uint8_t *p = text->p, *end = text->p + text->n;
+	size_t n = 0, len = strlen(word);
+
+	while ((p = memmem(p, (size_t)(end - p), word, len)) != NULL) {
+		/* a name of its own, not the end of another */
+		n += p == text->p ||
+		     !(p[-1] == '_' || (p[-1] >= 'a' && p[-1] <= 'z'));
+		p += len;
+	}
+	return n;
+}
+
+/* Each function stands in the guide, and is tried in these tests. */
+T(guide_and_tests)
+{
+	static const char *const files[] = {"tests/unit/map_func_test.c",
+	    "tests/unit/map_data_test.c", "tests/unit/map_formula_test.c"};
+	const struct func *t;
+	size_t n = func_table(&t);
+	struct buf guide, tests;
+	char word[64];
+
+	buf_init(&guide, 1 << 20);
+	buf_init(&tests, 4 << 20);
+	CHECK_OK(file_read("mappings/README.md", &guide));
+	for (size_t i = 0; i < 3; i++)
+		CHECK_OK(file_read(files[i], &tests));
+	for (size_t i = 0; i < n; i++) {
+		snprintf(word, sizeof(word), "%s(", t[i].name);
+		if (times_in(&tests, word) < 3)
+			fprintf(stderr, "%s is hardly tried\n", t[i].name);
+		CHECK(times_in(&tests, word) >= 3);
+		if (t[i].roots == 0 && times_in(&guide, t[i].name) == 0)
+			fprintf(stderr, "%s is not in the guide\n", t[i].name);
+		CHECK(t[i].roots != 0 || times_in(&guide, t[i].name) > 0);
+	}
+	buf_fini(&guide);
+	buf_fini(&tests);
 }
 
 /* The JSON Schema for editors: every word has its help, every function is
@@ -131,6 +175,8 @@ T(lists)
 	V("list(\"{k}{t}\" for l, k in lines for t in l.tags if t != 'y')",
 	    "[\"1x\",\"2z\"]");
 	V("reverse(words)", "[\"fig\",\"apple\",\"pear\"]");
+	V("reverse(w for w in words if w != 'apple')", "[\"fig\",\"pear\"]");
+	V("count(reverse([]))", "0");
 	V("concat(words, words)",
 	    "[\"pear\",\"apple\",\"fig\",\"pear\",\"apple\",\"fig\"]");
 	V("concat(l.tags ?? [] for l in lines, w for w in words)",
@@ -147,6 +193,9 @@ T(lists)
 	    "[\"k1=v1\",\"k2=2\",\"k3=\"]");
 	V("join(', ', w for w in words if w != 'fig')", "\"pear, apple\"");
 	V("join('', words)", "\"pearapplefig\"");
+	V("join(',', w for w in words if w = 'none')", "\"\"");
+	R("join(',', x.value ?? 'none' for x in map.k2)", "a list is wanted");
+	F("join(words)", "join takes more arguments");
 	V("split('a,b,,c', ',')", "[\"a\",\"b\",\"\",\"c\"]");
 	V("count(split('', ','))", "1");
 	F("first(s)", "first() wants a list, not text");
@@ -319,6 +368,6 @@ T(elements)
 	SAYS("text is wanted, and this is a list");
 }
 
-T_MAIN(try_begin(); T_RUN(table) T_RUN(format) T_RUN(choices) T_RUN(numbers)
-	   T_RUN(lists) T_RUN(groups) T_RUN(allocate_sums) T_RUN(text)
-	       T_RUN(times) T_RUN(elements) try_end())
+T_MAIN(try_begin(); T_RUN(table) T_RUN(guide_and_tests) T_RUN(format) T_RUN(
+    choices) T_RUN(numbers) T_RUN(lists) T_RUN(groups) T_RUN(allocate_sums)
+	   T_RUN(text) T_RUN(times) T_RUN(elements) try_end())
