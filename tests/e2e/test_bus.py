@@ -463,6 +463,34 @@ def test_what_was_made_elsewhere_and_later_is_withdrawn(broker):
     assert b.stop() == 0
 
 
+@pytest.mark.parametrize('again', ['keep', 'error'])
+def test_what_another_input_states_otherwise(broker, again):
+    """`again: keep` lets the first stand and says so; `again: error` is for facts that are never said twice."""
+    b = broker()
+    correct(b, 'toyshop/order.map.yaml', 'again: revise by changed', f'again: {again}')
+    b.start()
+    c, op, books = b.client('shop', 'connector'), b.client('cli', 'operator'), b.client('books', 'connector')
+    books.subscribe()
+    c.publish(order(1))
+    books.settle(books.delivery()[0]['seq'])
+    c.publish(order(1, changed=2, total='12.00'))
+    assert books.quiet()
+    sub = 'map:shop/toyshop.order'
+    if again == 'keep':
+        said = until(lambda: [r for r in timeline(op, 'order:shop/1') if r['kind'] == 'settle' and r['sub'] == sub], 10)
+        assert [r['verdict'] for r in said] == ['ok'] and 'the first stands' in said[0]['text']
+        assert counts(op)['parked'] == 0
+    else:
+        item, = until(lambda: parked(op, sub), 10)
+        assert 'again: error' in item['text']
+    b.kill()
+    b.start()
+    op = b.client('cli', 'operator')
+    placed = [r for r in until(lambda: timeline(op, 'order:shop/1'), 10) if r.get('type') == 'order.placed']
+    assert [(r['revision'], r['data']['total']) for r in placed] == [(1, decimal('10.00'))]
+    assert counts(op)['parked'] == (again == 'error')
+
+
 def test_a_question_and_its_answer(broker):
     b = broker().start()
     c, books = b.client('shop', 'connector'), b.client('books', 'connector')

@@ -63,3 +63,33 @@ def test_facts_before_the_date_are_not_sent(vayla, tmp_path):
     t = json.loads(v.command('order', 'show', '1', '-o', 'json').stdout)
     said = [r for r in t['records'] if r['kind'] == 'settle' and r['sub'] == 'books']
     assert said and 'live' in said[-1]['text'], said
+
+
+def test_one_switch_for_all_that_is_sent(vayla, tmp_path):
+    """Two systems are live and one is watched: pause --all stops the two, resume --all goes on with what waited."""
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    v = vayla({'shop': {'use': 'woocommerce', 'webhook_secret': SHOP},
+               'payments': {'use': 'paytrail', 'of': 'shop', 'secret': PAY},
+               'books': {'use': 'ledger', 'of': 'shop', 'mode': 'live', 'folder': str(one)},
+               'archive': {'use': 'ledger', 'of': 'shop', 'folder': str(two)},
+               'watched': {'use': 'ledger', 'of': 'shop', 'folder': str(tmp_path / 'three')}}).start()
+
+    def counted():
+        return [len(books(f)) if (f / 'books.journal').exists() else 0 for f in (one, two, tmp_path / 'three')]
+    v.command('system', 'live', 'archive', '--since', '2026-01-01')
+    pay(v, 1)
+    until(lambda: counted() == [1, 1, 0], 20, 0.2)
+    v.command('system', 'pause', '--all', '--reason', 'the accountant called')
+    assert [modes(v)[n] for n in ('books', 'archive', 'watched')] == ['paused', 'paused', 'observe']
+    for n in (2, 3):
+        pay(v, n)
+    until(lambda: v.status()['types'].get('ledger.posting') == 9, 10)
+    v.kill('broker')
+    until(lambda: v.command('status', check=False).returncode == 0, 20)
+    assert [modes(v)[n] for n in ('books', 'archive', 'watched')] == ['paused', 'paused', 'observe']
+    assert counted() == [1, 1, 0]
+    v.command('system', 'resume', '--all')
+    until(lambda: counted() == [3, 3, 0], 20, 0.2)
+    assert modes(v)['watched'] == 'observe'
+    check_books(one)
+    check_books(two)
