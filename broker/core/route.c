@@ -396,7 +396,7 @@ route_rest(struct router *r)
 /* What was refused at this subject by a mapping that reads such facts is tried
  * again: what it lacked (more money than goes back) may be there now. */
 static void
-wake_refused(struct router *r, const struct fact *f)
+wake_refused(struct router *r, struct slice type, struct slice subject)
 {
 	const struct route *rt;
 	char name[HOLD_SUB];
@@ -407,9 +407,9 @@ wake_refused(struct router *r, const struct fact *f)
 	for (uint32_t i = 0; (rt = ruleset_route(r->core->rules, i)) != NULL;
 	     i++)
 		for (size_t k = 0; k < rt->map->joins_n; k++) {
-			if (!slice_eq(rt->map->joins[k].type, f->type))
+			if (!slice_eq(rt->map->joins[k].type, type))
 				continue;
-			l = hold_find(r->holds, sub_name(rt, name), f->subject);
+			l = hold_find(r->holds, sub_name(rt, name), subject);
 			if (l != NULL && l->state == OPEN_PARKED)
 				hold_queue(r->holds, l);
 			break;
@@ -422,9 +422,12 @@ route_added(struct router *r, const struct fact *f, const struct event *e)
 	struct rerun *x;
 
 	hold_wake(r->holds, f->type, f->subject);
-	wake_refused(r, f);
-	for (size_t i = 0; i < e->refs_n; i++)
+	wake_refused(r, f->type, f->subject);
+	for (size_t i = 0; i < e->refs_n; i++) {
 		hold_wake_ref(r->holds, e->refs[i]);
+		/* a refund stands at the shop's own number of its order */
+		wake_refused(r, f->type, e->refs[i]);
+	}
 	if (f->prev == 0 && !ruleset_followed(r->core->rules, f->type))
 		return;
 	x = arena_alloc(&r->batch->arena, sizeof(*x));

@@ -491,6 +491,31 @@ def test_what_another_input_states_otherwise(broker, again):
     assert counts(op)['parked'] == (again == 'error')
 
 
+def test_a_name_that_is_anothers_holds_what_follows(broker):
+    """A publisher's own event claims a name: it is stored, and its mappings ask; others flow."""
+    b = broker().start()
+    c, op, books = b.client('shop', 'connector'), b.client('cli', 'operator'), b.client('books', 'connector')
+    books.subscribe()
+    c.publish(order(1))
+    books.settle(books.delivery()[0]['seq'])
+    kind, named = order(2)
+    c.publish([kind, {**named, 'refs': ['toy:1', 'toy:free']}], order(3))
+    header, e = books.delivery()
+    assert e['data']['number'] == '3'
+    books.settle(header['seq'])
+    item, = until(lambda: opened(op, 'ask'), 10)
+    assert (item['sub'], item['table'], item['key']) == ('map:shop/toyshop.order', 'ref', 'toy:shop/1')
+    assert until(lambda: op.ask('find', word='toy:shop/1'), 10) == ['order:shop/1']
+    with pytest.raises(No) as no:
+        op.act('answer', system='shop', map='toyshop.order', table='ref', key='toy:shop/1', row=7)
+    assert no.value.code == 'TYPE'
+    op.act('answer', system='shop', map='toyshop.order', table='ref', key='toy:shop/1', row='order:shop/1')
+    assert books.delivery()[1]['data']['number'] == '2'
+    assert counts(op)['ask'] == 0
+    assert until(lambda: op.ask('find', word='toy:shop/free'), 10) == ['order:shop/2']
+    assert op.ask('find', word='toy:shop/1') == ['order:shop/1']
+
+
 def test_a_question_and_its_answer(broker):
     b = broker().start()
     c, books = b.client('shop', 'connector'), b.client('books', 'connector')

@@ -9,6 +9,7 @@ import pytest
 
 from harness import ROOT, books, check_books, until
 from shop import send_callback, send_order, shop_order, total_cents
+from test_refunds import shop_refund
 
 SHOP, PAY = 'shop-secret', 'pay-secret'
 
@@ -279,3 +280,26 @@ def test_a_change_that_is_never_sent(running):
     o = shop_order(73)
     send(v, [('order', o), ('paid', 73, total_cents(o), 'tx-73')])
     booked(v, 3)
+
+
+def test_what_waited_in_vain_goes_on_when_it_comes(running):
+    """A payment at its order and a refund at the shop's own number, given up; then the order is told after all."""
+    v = running('late-order')
+    correct(v, 'ledger/payment-captured.map.yaml', 'absent: wait 15m', 'absent: wait 1s')
+    correct(v, 'woocommerce/refund.map.yaml', 'absent: wait 15m', 'absent: wait 1s')
+    o = shop_order(81)
+    send(v, [('paid', 81, total_cents(o), 'tx-81')])
+    refund = shop_refund(o, 5081, [(1, 1, 1950, 498)])
+    assert send_order(v, SHOP, refund, topic='refund.created')[0] == 200
+    until(lambda: v.status()['counts']['parked'] == 2, 20)
+    v.stop()
+    v.start()
+    assert v.status()['counts']['parked'] == 2
+    send(v, [('order', o)])
+    found = booked(v, 2)
+    assert not reversals(found) and v.status()['counts']['parked'] == 0
+    fresh = running('in-order')
+    send(fresh, [('order', o), ('paid', 81, total_cents(o), 'tx-81')])
+    assert send_order(fresh, SHOP, refund, topic='refund.created')[0] == 200
+    booked(fresh, 2)
+    assert balance(v) == balance(fresh) != {}
