@@ -67,7 +67,7 @@ def acts(v):
 def test_a_return_without_a_step(vayla, tmp_path, far):
     lists, morning = tmp_path / 'lists', int(time.time()) - 5000
     v = vayla({
-        'shop': {'use': 'woocommerce', 'mode': 'live', 'local': True, 'url': far.url, 'key': 'ck', 'secret': 'cs', 'webhook_secret': SHOP},
+        'shop': {'use': 'woocommerce', 'mode': 'live', 'local': True, 'url': far.url, 'key': 'ck', 'secret': 'cs', 'reserve': 9999, 'webhook_secret': SHOP},
         'payments': {'use': 'paytrail', 'of': 'shop', 'secret': PAY},
         'parcels': {'use': 'pakettikauppa', 'of': 'shop', 'secret': PUSH, 'returns': 'R'},
         'depot': {'use': 'stock-csv', 'folder': str(lists), 'stable': '1s'},

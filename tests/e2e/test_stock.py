@@ -209,7 +209,7 @@ SECRET = 'hook'
 
 def both(tmp_path, shop):
     return {'depot': warehouse(tmp_path),
-            'shop': {'use': 'woocommerce', 'mode': 'live', 'local': True, 'url': shop.url, 'key': 'ck', 'secret': 'cs',
+            'shop': {'use': 'woocommerce', 'mode': 'live', 'local': True, 'url': shop.url, 'key': 'ck', 'secret': 'cs', 'reserve': 9999,
                      'webhook_secret': SECRET}}
 
 
