@@ -214,7 +214,7 @@ def test_a_signed_order_is_published_as_it_came(r):
     assert event['data']['id'] == 5001042 and event['data']['line_items'][0]['total'] == '39.00'
     # the number that is no text in the source keeps its digits
     assert event['data']['line_items'][0]['price'] == msgpack.ExtType(68, b'19.5')
-    assert set(event) <= {'id', 'source', 'type', 'subject', 'data', 'time', 'person', 'specversion'}
+    assert set(event) <= {'id', 'source', 'type', 'subject', 'data', 'time', 'person', 'specversion', 'traceparent'}
 
 
 def test_the_same_again_is_the_same_event_whatever_carried_it(r):
