@@ -26,14 +26,19 @@ static const struct formula *
 option(struct loader *l, const struct yaml *y)
 {
 	const struct formula *x = NULL;
-	struct yaml word;
+	struct yaml *word;
 
 	if (y == NULL || !yaml_want(&l->at, y, YAML_SCALAR, "an option"))
 		return NULL;
-	word = *y;
+	word = arena_alloc(l->a, sizeof(*word)); /* the formula points at it */
+	if (word == NULL) {
+		fault(l->at.f, l->at.file, y, "no room for an option");
+		return NULL;
+	}
+	*word = *y;
 	if (!slice_starts(y->text, SLICE_LIT("$settings")))
-		word.style = YAML_QUOTED;
-	if (formula_load(&x, l->at.file, &word, FORMULA_SETTINGS, NULL,
+		word->style = YAML_QUOTED;
+	if (formula_load(&x, l->at.file, word, FORMULA_SETTINGS, NULL,
 		l->p->settings_open, l->a, l->at.f) != ERR_OK)
 		return NULL;
 	return x;
