@@ -89,6 +89,9 @@ spoil(struct inbox *in, struct slice raw, const char *why)
 		buf_str(&in->told, why);
 		buf_byte(&in->told, '\n');
 	}
+	/* of a document its whole is put there, once */
+	if (in->pick->form != PICK_CSV && in->bad > 1)
+		return;
 	buf_slice(&in->spoilt, raw);
 	if (raw.n > 0 && raw.p[raw.n - 1] != '\n' && raw.p[raw.n - 1] != '\r')
 		buf_byte(&in->spoilt, '\n');
@@ -99,7 +102,8 @@ spoil_line(struct inbox *in, uint32_t line, struct slice raw, const char *why)
 {
 	char text[1200];
 
-	(void)snprintf(text, sizeof(text), "line %u: %s", line, why);
+	(void)snprintf(text, sizeof(text), "%s %u: %s",
+	    in->pick->form == PICK_CSV ? "line" : "item", line, why);
 	spoil(in, raw, text);
 }
 

@@ -154,7 +154,8 @@ load_csv(struct loader *l, const struct yaml *y, struct pick *p)
 
 	if (y == NULL) {
 		fault(l->at.f, l->at.file, p->at,
-		    "a pick needs `csv`: how its files are written");
+		    "a pick needs `csv`: how its files are written, or "
+		    "`document`");
 		return;
 	}
 	if (!yaml_known(&l->at, y, known, "csv"))
@@ -183,7 +184,11 @@ static void
 load_one(struct loader *l, const struct yaml *y, struct pick *p)
 {
 	static const char *const known[] = {"name", "folder", "match",
-	    "complete", "every", "csv", "limits", "event", NULL};
+	    "complete", "every", "csv", "document", "limits", "event", NULL};
+	static const char *const forms[] = {"json", "xml", "edifact", NULL};
+	static const char *const matches[] = {
+	    "*.csv", "*.json", "*.xml", "*.edi"};
+	const struct yaml *document = yaml_get(y, "document");
 	static const char *const limits[] = {
 	    "bytes", "rows", "line", "columns", NULL};
 	const struct yaml *event = yaml_get(y, "event");
@@ -203,8 +208,16 @@ load_one(struct loader *l, const struct yaml *y, struct pick *p)
 	if (p->folder == NULL)
 		fault(l->at.f, l->at.file, y,
 		    "a pick needs `folder`, as folder: $settings.folder");
+	if (document != NULL) {
+		int w = yaml_word(&l->at, document, forms, "document");
+
+		p->form = w == 0 ? PICK_JSON : w == 1 ? PICK_XML : PICK_EDIFACT;
+		if (yaml_get(y, "csv") != NULL)
+			fault(l->at.f, l->at.file, document,
+			    "csv or document, not both");
+	}
 	p->match = match == NULL
-		       ? "*.csv"
+		       ? matches[p->form]
 		       : arena_strdup(l->a, yaml_text(&l->at, match, "match"));
 	if (p->match == NULL || strchr(p->match, '/') != NULL)
 		fault(l->at.f, l->at.file, match,
@@ -239,7 +252,8 @@ load_one(struct loader *l, const struct yaml *y, struct pick *p)
 		if (s != NULL)
 			p->fields = &s->root;
 	}
-	load_csv(l, yaml_get(y, "csv"), p);
+	if (p->form == PICK_CSV)
+		load_csv(l, yaml_get(y, "csv"), p);
 }
 
 enum err

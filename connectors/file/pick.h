@@ -29,6 +29,9 @@ struct pick {
 	const struct yaml *at;
 	const struct formula *folder;
 	const char *match; /* shell pattern */
+	/* csv: an event a row; else a document, whole or one for each message
+	 */
+	enum { PICK_CSV, PICK_JSON, PICK_XML, PICK_EDIFACT } form;
 	enum { PICK_RENAME, PICK_STABLE, PICK_MARKER } complete;
 	const struct formula *stable; /* "5s"; NULL: the default */
 	const char *marker;	      /* ".ready" */

@@ -6,6 +6,9 @@
 #include <strings.h>
 
 #include "broker/base/dec.h"
+#include "broker/base/json.h"
+#include "mappings/engine/edifact.h"
+#include "mappings/engine/xml.h"
 
 #define SHOWN 40 /* bytes of a cell that are quoted */
 
@@ -122,6 +125,53 @@ heading(struct sheet *r, const struct csv_row *head, struct arena *a)
 	return CSV_ROW;
 }
 
+/* ---- documents ---- */
+
+static enum csv_got
+document(struct sheet *r, struct slice text, struct arena *a)
+{
+	const struct schema_field *root = r->pick->fields;
+	struct slice kept = SLICE_EMPTY;
+	struct buf mp;
+	struct mp top;
+	enum err e;
+
+	buf_init(&mp, 4 * (size_t)r->pick->bytes);
+	e = r->pick->form == PICK_JSON	? json_to_mp(text, &mp, NULL)
+	    : r->pick->form == PICK_XML ? xml_to_mp(text, root, true, &mp)
+					: edifact_to_mp(text, root, &mp);
+	if (e == ERR_OK)
+		e = arena_copy(a, buf_all(&mp), &kept);
+	buf_fini(&mp);
+	if (e != ERR_OK)
+		return wrong(r, CSV_BROKEN, 0, 0, "%s", err_last());
+	r->docs = mp_in(kept);
+	r->docs_n = 1;
+	if (mp_next(&r->docs, &top) == ERR_OK && top.type == MP_ARRAY)
+		r->docs_n = top.count;
+	else
+		r->docs = mp_in(kept);
+	return CSV_ROW;
+}
+
+static enum csv_got
+next_document(struct sheet *r, struct csv_row *at, struct buf *mp)
+{
+	struct slice one;
+	struct mp head;
+	struct mp_in in;
+
+	if (r->docs_n == 0 || mp_value(&r->docs, &one) != ERR_OK)
+		return CSV_END;
+	r->docs_n--;
+	*at = (struct csv_row){.raw = r->text, .line = ++r->row};
+	in = mp_in(one);
+	if (mp_next(&in, &head) != ERR_OK || head.type != MP_MAP)
+		return wrong(r, CSV_BAD, 0, 0, "item %u is no object", r->row);
+	buf_slice(mp, one);
+	return CSV_ROW;
+}
+
 enum csv_got
 sheet_open(struct sheet *r, const struct pick *p, const struct pick_way *w,
     struct slice text, struct arena *a)
@@ -133,6 +183,9 @@ sheet_open(struct sheet *r, const struct pick *p, const struct pick_way *w,
 	r->pick = p;
 	r->way = w;
 	r->head = SLICE_EMPTY;
+	r->text = text;
+	if (p->form != PICK_CSV)
+		return document(r, text, a);
 	csv_init(&r->csv, &w->csv, text);
 	got = csv_next(&r->csv, a, &head);
 	if (got == CSV_END)
@@ -212,8 +265,12 @@ enum csv_got
 sheet_next(
     struct sheet *r, struct arena *scratch, struct csv_row *at, struct buf *mp)
 {
-	enum csv_got got = csv_next(&r->csv, scratch, at);
+	enum csv_got got;
 	size_t before = mp->n;
+
+	if (r->pick->form != PICK_CSV)
+		return next_document(r, at, mp);
+	got = csv_next(&r->csv, scratch, at);
 
 	if (got == CSV_ROW || got == CSV_BAD)
 		r->row++;
@@ -230,6 +287,10 @@ sheet_why(const struct sheet *r, struct buf *out)
 {
 	uint32_t k = r->csv.bad_column;
 
+	if (r->pick->form != PICK_CSV) {
+		buf_str(out, r->csv.why);
+		return;
+	}
 	buf_printf(out, "line %u", r->csv.bad_line);
 	if (k > 0)
 		buf_printf(out, ", column %u", k);

@@ -2,6 +2,9 @@
  * sheet - a CSV file as events' data: its heading, and each row as a map of the
  * heading's names (or the fields that `columns` gives them), numbers with the
  * marks of the pack turned into numbers. Pure: bytes in, msgpack out.
+ *
+ * A document (JSON, XML, EDIFACT) is a sheet without a heading: its rows are
+ * the items of a list at its top, the messages of an interchange, or itself.
  */
 #ifndef VAYLA_FILE_SHEET_H
 #define VAYLA_FILE_SHEET_H
@@ -19,6 +22,9 @@ struct sheet {
 		enum { SHEET_TEXT, SHEET_DECIMAL, SHEET_INTEGER } is;
 	} * column;
 	uint32_t row; /* of the last one, from 1 */
+	struct slice text;
+	struct mp_in docs; /* of a document: what is to come */
+	uint32_t docs_n;
 };
 
 /* Reads the heading. CSV_ROW, or CSV_BROKEN with csv.why. The names live in
