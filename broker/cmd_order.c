@@ -3,11 +3,13 @@
  * journal knows about one order, by any of its names, in the order it happened.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "broker/base/clock.h"
 #include "broker/base/json.h"
 #include "broker/cmd.h"
+#include "broker/core/recall.h"
 
 /* "2026-11-22T10:00:00.123Z" -> "22.11. 10:00:00" would hide the zone: shown in
  * UTC as recorded, without the date's year. */
@@ -254,6 +256,44 @@ order_verb(int argc, char **argv)
 	return e == ERR_OK ? EXIT_OK : cmd_fail(e);
 }
 
+/* vayla event explain SEQ: beside the broker, of the journal itself. */
+static enum err
+event_explain(struct cmd *c, const char *word)
+{
+	bool json = c->output != NULL && strcmp(c->output, "json") == 0;
+	uint64_t seq = strtoull(word, NULL, 10);
+	struct beside b;
+	struct recalled say;
+	struct buf out;
+	enum err e;
+
+	e = cmd_config(c);
+	if (e == ERR_OK && seq == 0)
+		e = err_note(ERR_USAGE, "%s is no number of a record", word);
+	if (e != ERR_OK)
+		return e;
+	buf_init(&out, 64 * 1024 * 1024);
+	e = beside_open(&b, c->config);
+	if (e == ERR_OK) {
+		e = recall_explain(
+		    &b, seq, json ? EXPLAIN_JSON : EXPLAIN_TEXT, &out, &say);
+		beside_close(&b);
+	}
+	if (e == ERR_OK && say.sealed && !c->unmask)
+		e = err_note(
+		    ERR_DENIED, "personal data is in it: --unmask shows it");
+	if (e == ERR_OK && !json)
+		printf("made by %s, ruleset %.16s, from event %llu%s\n",
+		    say.map, say.ruleset, (unsigned long long)say.cause,
+		    say.same ? ""
+			     : "; this program gives OTHER BYTES than were "
+			       "recorded");
+	if (e == ERR_OK)
+		fwrite(out.p, 1, out.n, stdout);
+	buf_fini(&out);
+	return e;
+}
+
 int
 event_verb(int argc, char **argv)
 {
@@ -266,16 +306,27 @@ event_verb(int argc, char **argv)
 		.help = "show personal data",
 		.flag = &c.unmask},
 	    {0}};
-	const struct command cmd = {"vayla event get SEQ",
-	    "One record of the journal by its sequence number.", opts, 2, 2};
+	const struct command cmd = {"vayla event get|explain SEQ",
+	    "One record of the journal by its sequence number. explain says of "
+	    "an event that a mapping made where each of its fields came from: "
+	    "the mapping is run once more as it was then, with the ruleset "
+	    "that the event names and joins that see what was there before "
+	    "it; it reads the journal's files, so it must be the user that "
+	    "runs the broker.",
+	    opts, 2, 2};
 	enum err e;
 
 	e = opt_parse(&cmd, argc, argv, &words, &done);
 	if (e != ERR_OK || done)
 		return e == ERR_OK ? EXIT_OK : cmd_fail(e);
+	if (strcmp(argv[1], "explain") == 0) {
+		e = event_explain(&c, argv[2]);
+		cmd_close(&c);
+		return e == ERR_OK ? EXIT_OK : cmd_fail(e);
+	}
 	if (strcmp(argv[1], "get") != 0)
-		return cmd_fail(err_note(
-		    ERR_USAGE, "vayla event get SEQ, not %s", argv[1]));
+		return cmd_fail(err_note(ERR_USAGE,
+		    "vayla event has get and explain, not %s", argv[1]));
 	e = cmd_open(&c);
 	if (e == ERR_OK)
 		e = c.unmask ? cmd_ask(&c, "event", "#seq", argv[2], "?unseal",

@@ -42,7 +42,7 @@ static const struct {
     {"map", map_verbs, "check, test, try out and deploy mappings"},
     {"broker", broker_verb, "the journal, the mappings and the bus"},
     {"order", order_verb, "what happened to an order: show REF"},
-    {"event", event_verb, "one record of the journal: get SEQ"},
+    {"event", event_verb, "one record of the journal: get SEQ, explain SEQ"},
     {"status", status_verb, "what runs, what waits"},
     {"tail", tail_verb, "the last events, and those that come (-f)"},
     {"inbox", inbox_verb, "what needs a person: list, answer, retry, edit"},

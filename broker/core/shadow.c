@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/base/file.h"
 #include "broker/core/emit.h"
+#include "broker/core/recall.h"
 #include "broker/core/route.h"
 #include "broker/core/rules.h"
 #include "broker/core/shadow_own.h"
@@ -319,35 +319,6 @@ rules_forget(struct old_rules *o)
 		bundle_remove(o->dir);
 }
 
-static struct ruleset *
-rules_read(struct shadow *s, const uint8_t *hash, char *dir)
-{
-	struct ruleset *r = NULL;
-	struct faults f;
-	struct buf bundle;
-	enum err e;
-
-	buf_init(&bundle, BUNDLE_MAX);
-	faults_init(&f);
-	e = rules_bundle(&s->b->core, hash, &bundle);
-	if (e == ERR_OK)
-		e = dir_temp("shadow", dir, OLD_DIR - 8);
-	else
-		dir[0] = '\0';
-	if (e == ERR_OK) {
-		strcat(dir, "/packs");
-		e = bundle_unpack(buf_all(&bundle), SLICE_EMPTY, NULL, dir);
-		if (e == ERR_OK)
-			e = ruleset_of_bundle(&r, buf_all(&bundle), dir, &f);
-		*strrchr(dir, '/') = '\0';
-	}
-	if (e != ERR_OK && dir[0] != '\0')
-		bundle_remove(dir);
-	faults_fini(&f);
-	buf_fini(&bundle);
-	return r;
-}
-
 /* The ruleset in force before `seq`; NULL when it cannot be had. */
 static const struct ruleset *
 rules_at(struct shadow *s, uint64_t seq)
@@ -370,7 +341,8 @@ rules_at(struct shadow *s, uint64_t seq)
 	}
 	o = &s->rules[s->rules_n++];
 	memcpy(o->hash, hash, 32);
-	o->rules = rules_read(s, hash, o->dir);
+	if (recall_rules(&s->b->core, hash, o->dir, &o->rules) != ERR_OK)
+		o->rules = NULL;
 	return o->rules;
 }
 

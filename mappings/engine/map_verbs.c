@@ -281,8 +281,11 @@ test(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	if (t.count.points > 0)
-		printf("reached %zu of %zu fields, rows and conditions%s\n",
-		    t.count.reached, t.count.points,
+		printf("reached %zu of %zu fields, %zu of %zu rows of tables, "
+		       "%zu of %zu ways of conditions%s\n",
+		    t.count.fields.reached, t.count.fields.points,
+		    t.count.rows.reached, t.count.rows.points,
+		    t.count.conditions.reached, t.count.conditions.points,
 		    t.count.reached < t.count.points && !t.verbose
 			? " (-v names the others)"
 			: "");
@@ -319,9 +322,11 @@ run_as(int argc, char **argv, bool explain)
 	    {.name = "output",
 		.letter = 'o',
 		.type = OPT_TEXT,
-		.arg = "json|msgpack",
-		.help = "json: a line for each event (default); msgpack: a "
-			"list of them",
+		.arg = explain ? "text|json" : "json|msgpack",
+		.help = explain ? "text (default), or json: a line for each "
+				  "field"
+				: "json: a line for each event (default); "
+				  "msgpack: a list of them",
 		.text = &r.form},
 	    {.name = explain ? NULL : "lines",
 		.type = OPT_FLAG,
@@ -359,8 +364,10 @@ run_as(int argc, char **argv, bool explain)
 	if (done)
 		return EXIT_OK;
 	if (r.form != NULL && strcmp(r.form, "json") != 0 &&
-	    strcmp(r.form, "msgpack") != 0) {
-		fprintf(stderr, "vayla map run: -o is json or msgpack\n");
+	    strcmp(r.form, explain ? "text" : "msgpack") != 0) {
+		fputs(explain ? "vayla map explain: -o is text or json\n"
+			      : "vayla map run: -o is json or msgpack\n",
+		    stderr);
 		return EXIT_USAGE;
 	}
 	r.mapping = argv[1];

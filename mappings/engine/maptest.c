@@ -679,6 +679,16 @@ coverage(const struct mapfile *m, const char *path, const uint32_t *hits,
 	count->points += n;
 	for (size_t i = 0; i < n; i++) {
 		count->reached += hits[i] > 0;
+		if (points[i].kind == COVER_FIELD) {
+			count->fields.points++;
+			count->fields.reached += hits[i] > 0;
+		} else if (points[i].kind == COVER_ROW) {
+			count->rows.points++;
+			count->rows.reached += hits[i] > 0;
+		} else {
+			count->conditions.points++;
+			count->conditions.reached += hits[i] > 0;
+		}
 		if (hits[i] == 0 && verbose)
 			fprintf(out, "     %s:%u: %.*s %s\n", path,
 			    points[i].line, SLICE_ARG(points[i].name),

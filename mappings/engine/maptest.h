@@ -44,6 +44,9 @@ struct maptest {
 	/* Output fields, table rows and both ways of each `when`: how many the
 	 * tests reached, of how many. */
 	size_t reached, points;
+	struct {
+		size_t reached, points;
+	} fields, rows, conditions; /* the same, by kind */
 };
 
 /* Run the tests of one mapping; what fails is written to `out`. Counts are

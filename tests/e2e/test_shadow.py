@@ -454,3 +454,53 @@ def test_a_deployed_ruleset_that_is_lost(desk):
     log.close()
     v = desk.b.client('cli', 'operator').ask('versions')
     assert not v['deployed'] and v['versions'][0]['act'] == 'reload'
+
+
+# ---- event explain ----
+
+def made(desk, kind, subject):
+    """Sequences of the events of a type, once the index knows them."""
+    cli = desk.b.client('cli', 'operator')
+    try:
+        records = until(lambda: [r for r in cli.ask('timeline', subject=subject)['records'] if r.get('type') == kind])
+    finally:
+        cli.close()
+    return [r['seq'] for r in records]
+
+
+def test_an_event_is_explained_as_it_was(desk):
+    """By the ruleset of then, with joins that see what was there then."""
+    time.sleep(1.2)         # the index is written once a second
+    second = made(desk, 'toybooks.posting', 'order:shop/1')[1]
+    before = desk.run('event', 'explain', second, '--unmask').stdout
+    ruleset = desk.versions()['now'][:16]
+    assert before.startswith(f'made by books/toybooks.posting/1, ruleset {ruleset}, from event ')
+    assert 'OTHER BYTES' not in before
+    assert 'toybooks.posting: before: 4.50 <- sum(p.amount for p in earlier)' in before
+    assert "table clearing, row 'card' = '1320' (pack)" in before and 'order.number = ' in before
+    # later payments, a later order and another version change nothing of it
+    desk.shop.publish(payment('c', 1), order(1, total='99.00', changed=7))
+    desk.edit(desk.posting, ('before: sum(p.amount for p in earlier)', 'before: 0 - sum(p.amount for p in earlier)'))
+    assert desk.run('map', 'deploy', '--yes').returncode == 0
+    again = desk.run('event', 'explain', second, '--unmask').stdout
+    strip = [line.split(' (')[0] for line in before.splitlines() if '/packs/' not in line]
+    assert [line.split(' (')[0] for line in again.splitlines() if '/packs/' not in line] == strip
+    assert 'order.total = 10.00' in again and 'OTHER BYTES' not in again
+    lines = desk.run('event', 'explain', second, '--unmask', '-o', 'json').stdout.splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert rows[0]['event'] == 'toybooks.posting' and any(r.get('path') == 'toybooks.posting: before' for r in rows)
+
+
+def test_what_cannot_be_explained_says_why(desk):
+    time.sleep(1.2)
+    posting = made(desk, 'toybooks.posting', 'order:shop/1')[0]
+    native = made(desk, 'toyshop.payment', 'order:shop/1')[0]
+    r = desk.run('event', 'explain', posting)
+    assert r.returncode == 77 and '--unmask' in r.stderr and r.stdout == ''
+    r = desk.run('event', 'explain', native, '--unmask')
+    assert r.returncode == 1 and 'no mapping made it' in r.stderr
+    assert desk.run('event', 'explain', '99999', '--unmask').returncode == 4
+    assert desk.run('event', 'explain', 'x').returncode == 2
+    (desk.b.folder / 'data' / 'rulesets' / desk.versions()['now']).rename(desk.b.folder / 'lost')
+    r = desk.run('event', 'explain', posting, '--unmask')
+    assert r.returncode == 4 and 'restore it from a backup' in r.stderr
