@@ -71,6 +71,13 @@ mp_put_str(struct buf *b, struct slice s)
 {
 	msgpack_packer pk = packer(b);
 
+	/* nearly all are short: head and bytes without a call */
+	if (s.n < 32 && b->cap - b->n > s.n && b->cap > 0 && !b->bad) {
+		b->p[b->n++] = (uint8_t)(0xa0 | s.n);
+		memcpy(b->p + b->n, s.p, s.n);
+		b->n += s.n;
+		return;
+	}
 	if (s.n > UINT32_MAX) {
 		b->bad = true;
 		return;

@@ -97,7 +97,7 @@ check_answer(struct daemon *d, const struct event *e)
 
 	if (e->answer_to == 0)
 		return ERR_OK;
-	if (batch_get(&d->batch, e->answer_to, &f) != ERR_OK ||
+	if (batch_envelope(&d->batch, e->answer_to, &f) != ERR_OK ||
 	    !slice_eq(f->target, e->source))
 		return err_note(ERR_NOTFOUND,
 		    "event: `answerto`: %llu is no request to %.*s",
@@ -188,7 +188,7 @@ apply_event(struct daemon *d, struct slice body)
 	for (size_t i = 0; i < e.refs_n; i++)
 		e.refs[i] = scoped(d, e.source, e.refs[i]);
 	if (e.answer_to != 0 &&
-	    batch_get(&d->batch, e.answer_to, &asked) == ERR_OK) {
+	    batch_envelope(&d->batch, e.answer_to, &asked) == ERR_OK) {
 		e.causationid = asked->seq;
 		e.correlationid = asked->root;
 	}

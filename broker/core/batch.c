@@ -445,22 +445,18 @@ batch_event(struct batch *b, struct event *e, uint64_t prev, struct fact **out)
 	return err;
 }
 
-enum err
-batch_get(struct batch *b, uint64_t seq, struct fact **out)
+/* The event as it is stored, `e` its parts; f when the turn has it already. */
+static enum err
+read_event(struct batch *b, uint64_t seq, struct event *e, struct fact **f)
 {
 	uint64_t h = table_hash(seq_bytes(&seq), SLICE_EMPTY);
 	struct log_record rec;
-	struct event e;
-	struct fact *f;
-	bool erased;
 	size_t at = 0;
 	enum err err;
 
-	while ((f = table_probe(&b->read, h, &at)) != NULL)
-		if (f->seq == seq) {
-			*out = f;
+	while ((*f = table_probe(&b->read, h, &at)) != NULL)
+		if ((*f)->seq == seq)
 			return ERR_OK;
-		}
 	if (seq >= b->seq0)
 		return err_note(
 		    ERR_NOTFOUND, "no event %llu", (unsigned long long)seq);
@@ -470,18 +466,52 @@ batch_get(struct batch *b, uint64_t seq, struct fact **out)
 	if (rec.kind != REC_EVENT)
 		return err_note(ERR_NOTFOUND, "record %llu is no event",
 		    (unsigned long long)seq);
-	err = event_read(rec.body, &e);
+	err = event_read(rec.body, e);
+	e->sequence = seq;
+	e->recordedtime = rec.recorded;
+	return err;
+}
+
+enum err
+batch_get(struct batch *b, uint64_t seq, struct fact **out)
+{
+	struct event e;
+	struct fact *f;
+	bool erased;
+	enum err err;
+
+	err = read_event(b, seq, &e, &f);
+	if (err == ERR_OK && f != NULL) {
+		*out = f;
+		return ERR_OK;
+	}
 	if (err == ERR_OK)
 		err = sealer_open(b->core->sealer, &e, &erased);
 	if (err != ERR_OK)
 		return err;
-	e.sequence = seq;
-	e.recordedtime = rec.recorded;
 	e.sealed = SLICE_EMPTY;
 	f = fact_new(b, &e, true);
 	f->erased = erased;
 	sealer_reset(b->core->sealer);
-	table_add(&b->read, h, f);
+	table_add(&b->read, table_hash(seq_bytes(&seq), SLICE_EMPTY), f);
+	*out = f;
+	return ERR_OK;
+}
+
+enum err
+batch_envelope(struct batch *b, uint64_t seq, struct fact **out)
+{
+	struct event e;
+	struct fact *f;
+	enum err err;
+
+	err = read_event(b, seq, &e, &f);
+	if (err != ERR_OK)
+		return err;
+	if (f == NULL) {
+		e.data = e.sealed = SLICE_EMPTY;
+		f = fact_new(b, &e, false);
+	}
 	*out = f;
 	return ERR_OK;
 }

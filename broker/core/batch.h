@@ -89,6 +89,10 @@ enum err batch_known(struct batch *b, struct slice source, struct slice id,
     struct known *out) MUST_CHECK;
 /* An event by sequence, unsealed; lives as long as the turn. */
 enum err batch_get(struct batch *b, uint64_t seq, struct fact **out) MUST_CHECK;
+/* The same, perhaps without data, head and `erased`: for those who ask whose it
+ * is, which needs no unsealing. */
+enum err batch_envelope(
+    struct batch *b, uint64_t seq, struct fact **out) MUST_CHECK;
 /* Sequences of the last revisions of facts of a type at a subject, ascending,
  * at most max. */
 enum err batch_at(struct batch *b, struct slice type, struct slice subject,

@@ -64,7 +64,7 @@ find_open(struct delivery *d, struct sub *s, uint64_t seq, size_t max,
 
 	if (in_turn(d, s, seq))
 		return ERR_NOTFOUND;
-	e = batch_get(d->batch, seq, f);
+	e = batch_envelope(d->batch, seq, f);
 	if (e != ERR_OK)
 		return e;
 	if (!slice_is((*f)->target, s->name))
@@ -160,7 +160,7 @@ overtaken(
 	for (size_t i = 0; e == ERR_OK && i < n && !*out; i++) {
 		if (items[i].seq <= f->seq)
 			continue;
-		e = batch_get(d->batch, items[i].seq, &later);
+		e = batch_envelope(d->batch, items[i].seq, &later);
 		*out = e == ERR_OK && slice_eq(later->type, f->type);
 	}
 	return e == ERR_NOTFOUND ? ERR_OK : e;

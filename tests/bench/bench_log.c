@@ -22,7 +22,7 @@
 #define SYNCS 400  /* turns of a round */
 #define FOLD 60000 /* events of the fold's journal */
 
-static char dir[] = "/tmp/vayla-bench.XXXXXX";
+static char dir[200];
 
 static void
 die(const char *what)
@@ -333,15 +333,35 @@ folding(void)
 	    "sqlite_table_by_id", bench_median(table, 5));
 }
 
-int
-main(void)
+/* One fold, for a profiler: `bench_log profile`. */
+static void
+fold_once(void)
 {
-	char command[64];
+	struct log *l;
 
+	make_folder("fold");
+	if (log_open(&l, in_dir("fold"), SURVIVES_POWER_LOSS) != ERR_OK)
+		die("log_open");
+	fold_journal(l);
+	fprintf(stderr, "%.0f/s\n", by_rebuild(l));
+	log_close(l);
+}
+
+int
+main(int argc, char **argv)
+{
+	char command[256];
+
+	snprintf(dir, sizeof(dir), "%s/vayla-bench.XXXXXX",
+	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/var/tmp");
 	if (mkdtemp(dir) == NULL)
 		die("mkdtemp");
-	appending();
-	folding();
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	if (argc == 2 && strcmp(argv[1], "profile") == 0) {
+		fold_once();
+	} else {
+		appending();
+		folding();
+	}
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
 	return system(command) == 0 ? 0 : 1;
 }
