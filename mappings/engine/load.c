@@ -280,15 +280,18 @@ load_join(
 		}
 		follow = yaml_get(y, "follow");
 		if (follow != NULL) {
-			j->follows = yaml_is(follow, "all");
-			j->fixed = yaml_is(follow, "never");
+			bool new = yaml_is(follow, "new");
+
+			j->follows = new || yaml_is(follow, "all");
+			j->fixed = new || yaml_is(follow, "never");
 			if (!j->follows && !j->fixed)
 				fault(l->f, l->file, follow,
-				    "follow: all or never, or leave it out");
+				    "follow: all, new or never, or leave it "
+				    "out");
 			if (j->follows && (j->only_earlier || ref != NULL))
 				fault(l->f, l->file, follow,
-				    "follow: all goes with a subject, and not "
-				    "with only: earlier");
+				    "follow: all and new go with a subject, "
+				    "and not with only: earlier");
 		}
 		if (ref != NULL)
 			subject = ref;
@@ -304,7 +307,8 @@ load_join(
 		}
 		if (j->follows && !r->stored)
 			fault(l->f, l->file, follow,
-			    "follow: all reads at the event's own subject");
+			    "follow: all and new read at the event's own "
+			    "subject");
 	}
 	if (s != NULL)
 		t = type_of_map(

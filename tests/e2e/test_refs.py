@@ -54,6 +54,8 @@ def claimed_twice(v):
     item = until(lambda: asked(v), 10)[0]
     assert (item['sub'], item['subject'], item['key']) == (SUB, 'order:shop/2', 'payment:shop/tx-9')
     assert 'order:shop/1' in item['text'] and 'order:shop/2' in item['text']
+    said = v.command('inbox', 'show', item['sub'], item['seq']).stdout
+    assert 'payment:shop/tx-9' in said and 'order:shop/1' in said, said
     assert until(lambda: show(v, 'tx-9'), 10)['subject'] == 'order:shop/1'
     assert posted(v) == 0
 

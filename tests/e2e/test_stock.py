@@ -295,6 +295,8 @@ def test_what_is_sold_and_not_sent_is_not_sold_again(vayla, tmp_path, shop):
     assert send_order(v, SECRET, held(shop_order(1, lines=((2, 1000, 2550),), modified='2026-03-03T09:30:00', status='completed'), reduced=2), 'order.updated')[0] == 200
     assert send_order(v, SECRET, shop_order(2, lines=((3, 1000, 2550),), modified='2026-03-03T09:31:00', status='cancelled'), 'order.updated')[0] == 200
     assert send_order(v, SECRET, held(shop_order(3, lines=((1, 1000, 2550),)), reduced=1))[0] == 200
+    # nor is what it then says of its own count, or of anything else, a reason
+    assert send_order(v, SECRET, product(61, 'SKU-1', stock_quantity=7, price='13.00', date_modified_gmt='2026-03-03T09:40:00'), 'product.updated')[0] == 200
     v.settled()
     assert shop.stock == {'61': [5]}
     # 2 have left the warehouse; 1 is held
