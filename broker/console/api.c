@@ -170,66 +170,6 @@ api_answer(struct api *a, const struct api_request *rq, struct buf *json)
 	return e;
 }
 
-/* One family of metrics: the value at path `in`.`key` of the status. */
-static const struct metric {
-	const char *in, *key, *name, *type, *help;
-} metrics[] = {
-    {"journal", "records", "vayla_journal_records_total", "counter",
-	"Records in the journal."},
-    {"journal", "bytes", "vayla_journal_bytes", "gauge",
-	"Bytes of the journal's segments."},
-    {"journal", "segments", "vayla_journal_segments", "gauge",
-	"Segments kept."},
-    {"journal", "syncs", "vayla_journal_syncs_total", "counter",
-	"Turns confirmed by the disk since the start."},
-    {"counts", "events", "vayla_events_total", "counter",
-	"Events in the journal."},
-    {"counts", "duplicates", "vayla_duplicates_total", "counter",
-	"Publications that were known already."},
-    {"counts", "settled", "vayla_deliveries_settled_total", "counter",
-	"Deliveries completed."},
-    {"counts", "ready", "vayla_open_ready", "gauge",
-	"Deliveries ready to go out."},
-    {"counts", "retry", "vayla_open_retry", "gauge",
-	"Deliveries that failed and come again later."},
-    {"counts", "deferred", "vayla_open_deferred", "gauge",
-	"Deliveries put off of which nothing failed: asked again and again."},
-    {"counts", "wait", "vayla_open_wait", "gauge",
-	"Mappings that wait for another event."},
-    {"counts", "ask", "vayla_open_ask", "gauge", "Open questions."},
-    {"counts", "parked", "vayla_open_parked", "gauge",
-	"Parked: a person must act."},
-    {"drift", "events", "vayla_drift_events_total", "counter",
-	"Events with a field or word their schema does not know, since the "
-	"start or the last change of schemas."},
-    {"drift", "places", "vayla_drift_places", "gauge",
-	"Fields and words that schemas do not know."},
-};
-
-enum err
-api_metrics(struct api *a, struct buf *text)
-{
-	struct slice in;
-	struct buf mp;
-	int64_t v;
-	enum err e;
-
-	buf_init(&mp, API_MAX);
-	e = a->status(a->self, &mp);
-	for (size_t i = 0;
-	     e == ERR_OK && i < sizeof(metrics) / sizeof(*metrics); i++) {
-		const struct metric *m = &metrics[i];
-
-		if (!mp_get(buf_all(&mp), m->in, &in) ||
-		    !mp_get_int(in, m->key, &v))
-			continue;
-		buf_printf(text, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n",
-		    m->name, m->help, m->name, m->type, m->name, (long long)v);
-	}
-	buf_fini(&mp);
-	return e == ERR_OK ? buf_check(text) : e;
-}
-
 bool
 api_ready(struct api *a)
 {

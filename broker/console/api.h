@@ -31,7 +31,7 @@ bool api_page(const char *path);
 enum err api_answer(
     struct api *a, const struct api_request *rq, struct buf *json) MUST_CHECK;
 
-/* Prometheus text of the same figures. */
+/* Prometheus text of the same figures. metrics.c */
 enum err api_metrics(struct api *a, struct buf *text) MUST_CHECK;
 
 /* Does the broker answer, and can it write? */

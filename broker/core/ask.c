@@ -3,6 +3,7 @@
  * is the daemon's own.
  */
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 #include "broker/base/clock.h"
 #include "broker/core/daemon.h"
@@ -34,6 +35,7 @@ put_journal(struct daemon *d, struct buf *b)
 {
 	enum survives survives = log_survives(d->core.log);
 	struct ship_stat ship;
+	struct statvfs fs;
 	struct log_stat st;
 
 	log_stat(d->core.log, &st);
@@ -41,7 +43,12 @@ put_journal(struct daemon *d, struct buf *b)
 	if (d->ship != NULL && ship.state == SHIP_TOGETHER)
 		survives = SURVIVES_MACHINE;
 	mp_put_cstr(b, "journal");
-	mp_put_map(b, 8);
+	mp_put_map(b, 10);
+	put_uint(b, "unindexed", index_pending(d->core.index));
+	put_uint(b, "disk_free",
+	    statvfs(d->core.cfg->data, &fs) == 0
+		? (uint64_t)fs.f_bavail * fs.f_frsize
+		: 0);
 	put_text(b, "survives", slice_str(survives_name(survives)));
 	put_uint(b, "first", log_first(d->core.log));
 	put_uint(b, "next", log_next(d->core.log));
@@ -143,7 +150,8 @@ put_sub(struct daemon *d, const struct sub *s, struct buf *b)
 	struct arena a;
 	int64_t next = 0, now = clock_mono();
 	const struct lane *l;
-	uint64_t oldest = 0, open = 0;
+	uint64_t oldest = 0, open = 0, states[OPEN_PARKED + 1] = {0};
+	struct log_record rec = {.recorded = 0};
 	size_t at = 0, n = 0;
 
 	while ((l = table_each(&s->lanes, &at)) != NULL)
@@ -156,10 +164,14 @@ put_sub(struct daemon *d, const struct sub *s, struct buf *b)
 	    n > 0) {
 		oldest = items[0].seq;
 		open = n;
+		for (size_t i = 0; i < n; i++)
+			states[items[i].state]++;
+		if (log_read(d->core.reader, oldest, &rec) != ERR_OK)
+			rec.recorded = 0;
 	}
 	arena_fini(&a);
 	mp_put_cstr(b, "sub");
-	mp_put_map(b, 8);
+	mp_put_map(b, 11);
 	put_uint(b, "open", open);
 	mp_put_cstr(b, "more");
 	mp_put_bool(b, open == OPEN_MAX);
@@ -170,6 +182,22 @@ put_sub(struct daemon *d, const struct sub *s, struct buf *b)
 	put_uint(b, "sent", s->sent);
 	put_uint(b, "settled", s->settled);
 	put_uint(b, "lost", s->lost);
+	mp_put_cstr(b, "oldest_at");
+	if (rec.recorded != 0)
+		mp_put_time(b, rec.recorded);
+	else
+		mp_put_nil(b);
+	mp_put_cstr(b, "states");
+	mp_put_map(b, 4);
+	put_uint(b, "ready", states[OPEN_READY]);
+	put_uint(b, "retry", states[OPEN_RETRY]);
+	put_uint(b, "ask", states[OPEN_ASK]);
+	put_uint(b, "parked", states[OPEN_PARKED]);
+	mp_put_cstr(b, "verdicts");
+	mp_put_map(b, SETTLE_ASK + 1);
+	for (int v = SETTLE_OK; v <= SETTLE_ASK; v++)
+		put_uint(
+		    b, settle_name((enum settle_verdict)v), s->verdicts[v]);
 }
 
 static void
@@ -329,7 +357,7 @@ ask_status(struct daemon *d, struct buf *b)
 {
 	char hex[65];
 
-	mp_put_map(b, 11u + (d->retain != NULL) + (d->ship != NULL));
+	mp_put_map(b, 12u + (d->retain != NULL) + (d->ship != NULL));
 	put_uint(b, "epoch", d->core.epoch);
 	mp_put_cstr(b, "now");
 	mp_put_time(b, clock_now());
@@ -340,6 +368,12 @@ ask_status(struct daemon *d, struct buf *b)
 		put_retention(d, b);
 	if (d->ship != NULL)
 		put_standby(d, b);
+	mp_put_cstr(b, "pace");
+	mp_put_map(b, 2);
+	mp_put_cstr(b, "turns");
+	histo_write(&d->turns, b);
+	mp_put_cstr(b, "flushes");
+	histo_write(&d->flushes, b);
 	put_counts(d, b);
 	put_types(d, b);
 	for (int i = 0; i < 32; i++)

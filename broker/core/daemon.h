@@ -13,6 +13,7 @@
 #include "broker/core/delivery.h"
 #include "broker/core/strays.h"
 #include "broker/core/flush.h"
+#include "broker/core/histo.h"
 #include "broker/core/query.h"
 #include "broker/core/retain.h"
 #include "broker/core/route.h"
@@ -71,9 +72,10 @@ struct daemon {
 	struct bus_msg early[TURN_EARLY];
 	size_t early_n, early_next, early_bytes;
 	bool stop;
-	int signals;	    /* signalfd */
-	int64_t full_until; /* monotonic: events alone are refused */
-	bool took_rules;    /* the turn takes a ruleset into use */
+	int signals;		     /* signalfd */
+	int64_t full_until;	     /* monotonic: events alone are refused */
+	bool took_rules;	     /* the turn takes a ruleset into use */
+	struct histo turns, flushes; /* how long they took */
 	struct type_count types[TYPES_MAX];
 	size_t types_n;
 	/* for other threads */

@@ -197,6 +197,8 @@ commit_one(struct delivery *d, const struct settled *x)
 
 	if (x->to == SETTLED_DONE)
 		x->sub->settled++;
+	if (x->verdict <= SETTLE_ASK)
+		x->sub->verdicts[x->verdict]++;
 	if (l == NULL || l->seq != x->seq) {
 		/* Not in memory: it is read with its page. */
 		return;

@@ -65,6 +65,7 @@ struct sub {
 	int64_t patience_ms;
 	int64_t stalled; /* the peer's queue was full: not before */
 	uint64_t settled, lost, sent;
+	uint64_t verdicts[SETTLE_ASK + 1]; /* of its connector, by verdict */
 };
 
 /* What a turn does to a lane, once it is on disk. */
@@ -75,6 +76,7 @@ struct settled {
 	uint32_t attempt;
 	int64_t due;
 	enum { SETTLED_DONE, SETTLED_LATER, SETTLED_STUCK, SETTLED_FRESH } to;
+	enum settle_verdict verdict; /* the connector's; SKIP: nobody's */
 	struct settled *next;
 };
 

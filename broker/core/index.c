@@ -516,3 +516,15 @@ index_open_beside(struct index **out, const char *dir, struct log *l)
 	*out = ix;
 	return ERR_OK;
 }
+
+uint64_t
+index_pending(struct index *ix)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&ix->mu);
+	n = ix->active->records +
+	    (ix->sealed != NULL ? ix->sealed->records : 0);
+	pthread_mutex_unlock(&ix->mu);
+	return n;
+}

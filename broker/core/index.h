@@ -125,6 +125,8 @@ struct index_counts {
 /* Any thread. `duplicates` counts index_duplicate() since the start. */
 void index_counts(struct index *ix, struct index_counts *out);
 void index_duplicate(struct index *ix);
+/* Records that are folded and not in index.db yet. Any thread. */
+uint64_t index_pending(struct index *ix);
 
 /* ---- the last state of systems and rules, from ACTION records ---- */
 /* "live", "paused" or "" for a system nobody acted on. */

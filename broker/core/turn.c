@@ -344,6 +344,18 @@ pace(struct daemon *d, int64_t took)
 		d->most *= 2;
 }
 
+static void
+took(struct daemon *d, int64_t began)
+{
+	struct log_stat st;
+
+	if (d->batch.turn.count == 0)
+		return;
+	log_stat(d->core.log, &st);
+	histo_add(&d->flushes, st.last_sync_ns);
+	histo_add(&d->turns, clock_mono() - began);
+}
+
 /* Make and store one turn. ERR_SYNC: nobody may be told anything. */
 static enum err
 turn(struct daemon *d)
@@ -372,7 +384,9 @@ turn(struct daemon *d)
 		}
 		if (e == ERR_OK) {
 			FAIL_POINT("turn_after_append");
-			return act_all(d);
+			e = act_all(d);
+			took(d, began);
+			return e;
 		}
 		if (e != ERR_FULL || vital)
 			break;

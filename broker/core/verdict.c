@@ -35,6 +35,7 @@ settled_new(
 	x->sub = s;
 	x->subject = subject;
 	x->seq = seq;
+	x->verdict = SETTLE_SKIP;
 	if (d->turn_last != NULL)
 		d->turn_last->next = x;
 	else
@@ -268,6 +269,7 @@ delivery_settle(struct delivery *d, struct sub *sub, const struct settle *in)
 		e = overtaken(d, sub, f, &late);
 	if (e == ERR_OK) {
 		x = settled_new(d, sub, f->subject, in->seq);
+		x->verdict = in->verdict;
 		decide(d, in, it.attempt, f, &s, x);
 		if (late) {
 			s.verdict = SETTLE_SKIP;
