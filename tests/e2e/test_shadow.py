@@ -504,3 +504,54 @@ def test_what_cannot_be_explained_says_why(desk):
     (desk.b.folder / 'data' / 'rulesets' / desk.versions()['now']).rename(desk.b.folder / 'lost')
     r = desk.run('event', 'explain', posting, '--unmask')
     assert r.returncode == 4 and 'restore it from a backup' in r.stderr
+
+
+# ---- the packs of the house ----
+
+def test_a_real_journal_and_unchanged_packs_part_in_nothing(vayla, tmp_path):
+    """Orders that change, come late and in parts, refunds, payments before their
+    order: as they are now, the packs give what was recorded, to the byte."""
+    from harness import ROOT
+    from shop import send_callback, send_order, shop_order, total_cents
+    v = vayla({'shop': {'use': 'woocommerce', 'webhook_secret': 's'}, 'payments': {'use': 'paytrail', 'of': 'shop', 'secret': 'p'},
+               'books': {'use': 'ledger', 'mode': 'live', 'folder': str(tmp_path / 'books')}})
+    v.start()
+    for number in range(700, 712):
+        first = shop_order(number, modified='2026-03-02T09:21:10')
+        total = total_cents(first)
+        if number % 3 == 0:                                     # the money comes first: it waits
+            assert send_callback(v, 'p', number, total, f'tx-{number}')[0] == 200
+        assert send_order(v, 's', first)[0] == 200
+        if number % 3 == 1:                                     # in two parts
+            for part, cents in (('a', total // 2), ('b', total - total // 2)):
+                assert send_callback(v, 'p', number, cents, f'tx-{number}{part}')[0] == 200
+        if number % 4 == 2:                                     # edited, then told again as it was
+            later = shop_order(number, modified='2026-03-02T10:00:00', customer_note='Ring twice')
+            assert send_order(v, 's', later)[0] == 200
+            assert send_order(v, 's', first)[0] == 200
+        if number % 5 == 0:
+            assert send_callback(v, 'p', number, 100, f'odd-{number}', status='fail')[0] == 200
+    v.settled(60)
+    folders = [ROOT / 'mappings' / p for p in ('woocommerce', 'paytrail', 'ledger')]
+    r = v.command('map', 'shadow', *folders, '-o', 'json', check=False)
+    report = json.loads(r.stdout)
+    assert r.returncode == 0, r.stdout
+    looked = {m['map']: m['looked'] for m in report['mappings']}
+    assert looked['woocommerce.order'] >= 15 and looked['ledger.payment-captured'] >= 8
+    for m in report['mappings']:
+        assert m['same'] == m['looked'] and m['unknown'] == m['pending'] == 0, m
+    # and one cent of difference in the books is found, in each posting
+    work = tmp_path / 'work'
+    shutil.copytree(ROOT / 'mappings', work, ignore=shutil.ignore_patterns('engine'))
+    file = work / 'ledger' / 'payment-captured.map.yaml'
+    text = file.read_text()
+    assert text.count('debit: amount - fee ?? 0\n') == 1
+    file.write_text(text.replace('debit: amount - fee ?? 0\n', 'debit: amount - fee ?? 0 + 0.01\n').replace(
+        '      - sum(e.debit ?? 0 for e in $out.entries) = sum(e.credit ?? 0 for e in $out.entries)\n', ''))
+    r = v.command('map', 'shadow', file, '-o', 'json', check=False)
+    (m,) = json.loads(r.stdout)['mappings']
+    (debit,) = m['fields']
+    assert r.returncode == 1 and debit['path'] == 'entries[].debit'
+    assert debit['events'] == m['differ'] == m['looked'] - m['same'] > 5
+    assert round(debit['difference'] * 100) == m['differ']
+    assert v.stop() == 0
