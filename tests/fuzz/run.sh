@@ -6,6 +6,7 @@ set -u
 seconds=$1
 shift
 /usr/bin/python3 tests/diff/seeds.py build/fuzz/seeds || exit 1
+/usr/bin/python3 tests/fuzz/session_seeds.py build/fuzz/session build/fuzz/seeds/fuzz_session || exit 1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for program in "$@"; do
