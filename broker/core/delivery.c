@@ -340,7 +340,9 @@ load_page(struct delivery *d, struct sub *s)
 			lane_take(d, l, &items[i]);
 			/* It may have been out when the broker stopped. */
 			l->again = items[i].seq < d->core->start &&
-				   items[i].state == OPEN_READY;
+				   (items[i].state == OPEN_READY ||
+				       (items[i].state == OPEN_RETRY &&
+					   items[i].due <= clock_now()));
 		} else if (items[i].seq > l->seq) {
 			l->more = true;
 			supersede(d, l, items[i].seq);

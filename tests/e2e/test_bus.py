@@ -760,6 +760,81 @@ def test_again_after_a_lost_session_and_a_stop(broker):
     assert three.quiet()
 
 
+def test_a_later_attempt_that_was_out_when_the_broker_died_comes_again(broker):
+    b = broker().start()
+    c, books = b.client('shop', 'connector'), b.client('books', 'connector')
+    books.subscribe()
+    c.publish(order(1))
+    header, _ = books.delivery()
+    books.settle(header['seq'], 'retry', attempt=1)
+    header, _ = books.delivery()
+    assert (header['attempt'], header['again']) == (2, False)
+    b.kill()
+    b.start()
+    books = b.client('books', 'connector')
+    books.subscribe()
+    header, _ = books.delivery()
+    assert (header['attempt'], header['again']) == (2, True)
+    # one that waits for its time was not out
+    books.settle(header['seq'], 'defer', after_ms=2500)
+    b.kill()
+    b.start()
+    books = b.client('books', 'connector')
+    books.subscribe()
+    header, _ = books.delivery()
+    assert (header['attempt'], header['again']) == (2, False)
+
+
+def test_crashes_are_counted_one_delivery_at_a_time(broker):
+    """What was in hand in a crash goes out alone until it is settled; new deliveries wait for it."""
+    b = broker().start()
+    c, op = b.client('shop', 'connector'), b.client('cli', 'operator')
+    c.publish(*[order(i) for i in range(5)])
+    books = b.client('books', 'connector')
+    books.subscribe(window=3)
+    held = {books.delivery()[0]['seq'] for _ in range(3)}
+    books = b.client('books', 'connector')        # a crash with three in hand
+    books.subscribe(window=100)
+    seen = []
+    for _ in range(3):
+        header, _ = books.delivery()
+        assert header['again'] is True and books.quiet(0.2)      # one at a time
+        seen.append(header['seq'])
+        books.settle(header['seq'])
+    assert set(seen) == held
+    rest = [books.delivery()[0] for _ in range(2)]               # and then all as before
+    assert not any(h['again'] for h in rest)
+    # a loss of several at once counts for none of them, nor does a BYE, nor the broker's end
+    for end in ('crash', 'bye', 'broker', 'crash', 'bye'):
+        if end == 'broker':
+            b.kill()
+            b.start()
+        elif end == 'bye':
+            books.bye()
+        books = b.client('books', 'connector')
+        books.subscribe(window=100)
+        header, _ = books.delivery()
+        assert header['again'] is True
+    op = b.client('cli', 'operator')
+    assert not parked(op, 'books')
+    for h in rest:
+        books.settle(h['seq'])
+    # a settlement between two crashes begins the count anew
+    c = b.client('shop', 'connector')
+    c.publish(order(9))
+    for _ in range(2):
+        books = b.client('books', 'connector')
+        books.subscribe()
+        seq = books.delivery()[0]['seq']
+    books.settle(seq, 'defer', after_ms=1)
+    for _ in range(2):
+        assert books.delivery()[0]['seq'] == seq and not parked(op, 'books')
+        books = b.client('books', 'connector')
+        books.subscribe()
+    assert books.delivery()[0]['seq'] == seq
+    books.settle(seq)
+
+
 def test_a_settlement_may_come_late(broker):
     b = broker().start()
     c, books = b.client('shop', 'connector'), b.client('books', 'connector')
