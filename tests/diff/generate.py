@@ -656,15 +656,18 @@ class Case:
         optional = rng.random() < 0.5
         kind = rng.choice(SCALARS + ('list text', 'list dec', 'rows'))
         g = Gen(rng, optional, scope)
+        v = 'v' if rng.random() < 0.4 else {
+            'text': 'vtext', 'dec': 'vdec', 'bool': 'vbool', 'time': 'vtime', 'date': 'vdate', 'list text': 'vtexts', 'list dec': 'vdecs'}.get(kind, 'v')
         if rng.random() < 0.05:
+            v = 'v'
             text = '~ {' + g.sure(kind if kind in SCALARS else 'text', depth - 1) + '} ~'
-            self.fields.append(('v', optional, True, text))
+            self.fields.append((v, optional, True, text))
             kind = 'text'
         elif kind == 'rows':
-            self.fields.append(('v', optional, False, g.rows(depth)[0] if optional else f'list(z for z in {g.rows(depth - 1)[0]})'))
+            self.fields.append((v, optional, False, g.rows(depth)[0] if optional else f'list(z for z in {g.rows(depth - 1)[0]})'))
         else:
             text, opt, p = g.gen(kind, depth)
-            self.fields.append(('v', optional or opt, False, text))
+            self.fields.append((v, optional or opt, False, text))
             optional = optional or opt
         # a date that may be anything else is read back as the text that it became
         mixed = kind == 'date' and any(a in text for a in ('x1', 'x2', 'map', '.value'))
@@ -676,7 +679,7 @@ class Case:
                     'sort(z.net for z in lines)')))))
             self.fields.append((name, True, False, text))
         if kind in SCALARS and not mixed and rng.random() < 0.15:
-            scope['$out.v'] = (kind, optional)
+            scope[f'$out.{v}'] = (kind, optional)
             self.fields.append(('w', True, False, Gen(rng, True, scope).gen(rng.choice(SCALARS), 2)[0]))
 
     def yaml(self, k):
