@@ -513,7 +513,7 @@ same_refs(struct shadow *s, struct shadow_diff *d, const struct fact *f,
 /* One event that both have; as recorded. */
 static enum err
 with_record(struct shadow *s, struct shadow_diff *d, const struct fact *f,
-    const struct emitted *m, const struct old *o, bool *same)
+    const struct emitted *m, const struct old *o, bool *same, bool *gone)
 {
 	uint8_t digest[32];
 	struct fact *was;
@@ -524,11 +524,15 @@ with_record(struct shadow *s, struct shadow_diff *d, const struct fact *f,
 	if (memcmp(digest, o->digest, 32) == 0)
 		return ERR_OK;
 	e = batch_get(&s->batch, o->seq, &was);
-	if (e == ERR_OK) {
-		diff_data(d, f, m->type, was->data, m->data);
-		*same = false;
+	if (e != ERR_OK)
+		return e;
+	if (was->erased) { /* it differs, and nobody can say how */
+		*gone = true;
+		return ERR_OK;
 	}
-	return e;
+	diff_data(d, f, m->type, was->data, m->data);
+	*same = false;
+	return ERR_OK;
 }
 
 /* Without a record: against what the old version gives. */
@@ -572,7 +576,8 @@ compare(struct shadow *s, struct shadow_diff *d, const struct route *rt,
     const struct fact *f, const struct result *now, const struct then *t)
 {
 	const struct result *was = NULL;
-	bool same = true, asked = t->how == NO_RECORD, known = true;
+	bool same = true, gone = false, known = true;
+	bool asked = t->how == NO_RECORD;
 	enum err e = ERR_OK;
 
 	if (asked)
@@ -592,7 +597,7 @@ compare(struct shadow *s, struct shadow_diff *d, const struct route *rt,
 		const struct old *o = old_of(s, m->id);
 
 		if (o != NULL) {
-			e = with_record(s, d, f, m, o, &same);
+			e = with_record(s, d, f, m, o, &same, &gone);
 			continue;
 		}
 		if (!asked) { /* known then, so not written again? */
@@ -620,10 +625,12 @@ compare(struct shadow *s, struct shadow_diff *d, const struct route *rt,
 			    false);
 			same = false;
 		}
-	if (same)
-		d->same++;
-	else
+	if (!same)
 		d->differ++;
+	else if (gone)
+		d->erased++;
+	else
+		d->same++;
 	return e;
 }
 
