@@ -16,7 +16,7 @@ from collections import Counter
 
 import pytest
 
-from harness import books, cents, until
+from harness import ROOT, books, cents, until
 from test_day import agree
 from test_week import at_rest, equation, everything, next_list, to_sell, wrong
 from vyclient import Client
@@ -190,7 +190,7 @@ def under_fire(v, week, orders, seed, minute, to, *words):
     v.config['systems'] = everything(v)
     v.start(wrap=disk.wrap)
     v.data = disk.inside(disk.at / 'data')
-    v.within = ('nsenter', '-t', str(v.process.pid), '-m', '--')
+    v.within = ('nsenter', '-t', str(v.process.pid), '-m', f'--wd={ROOT}', '--')
     w = week(v, '--orders', orders, '--seed', seed, *words, '--seconds', 4 * minute, '--patience', 600, seconds=0)
     fire = Fire(v, disk, w, seed, minute).run()
     folder = right(v, w, lambda: disk.copy(to))
