@@ -9,6 +9,7 @@
 #include "broker/core/bus.h"
 
 #define BUS_RCVHWM 16
+#define BUS_SNDHWM 256
 #define BUS_BACKLOG 256
 #define BUS_SEALED 64 /* what CURVE adds to a frame, and some */
 

@@ -36,9 +36,6 @@ void *bus_door(struct bus *b);	 /* for zmq_poll: somebody knocks */
 bool bus_knock(struct bus *b, char key[BUS_KEY]);
 void bus_admit(struct bus *b, const char *key, bool yes);
 
-/* Messages to a peer that may wait; one more, and the peer does not read. */
-#define BUS_SNDHWM 256
-
 /* A message as it came. `peer` is the connection. */
 struct bus_msg {
 	zmq_msg_t part[4]; /* peer, verb, header, blob */

@@ -106,9 +106,10 @@ void peers_knock(struct daemon *d); /* who wants to come in */
 void peers_users(struct daemon *d); /* keys that were made or revoked */
 void peers_message(struct daemon *d, struct bus_msg *m); /* takes it over */
 void peers_refuse(struct daemon *d, struct pub *p, enum err e);
-void peers_answer(struct daemon *d); /* PUBOK, after the turn */
-void peers_tap(struct daemon *d);    /* what the turn stored */
-void peers_tidy(struct daemon *d);   /* sessions that are over or silent */
+void peers_answer(struct daemon *d);	 /* PUBOK, after the turn */
+bool peers_deaf(const struct daemon *d); /* has one yet to hear its PUBOK? */
+void peers_tap(struct daemon *d);	 /* what the turn stored */
+void peers_tidy(struct daemon *d);	 /* sessions that are over or silent */
 void peers_error(struct daemon *d, struct slice peer, enum err e,
     const char *what, uint64_t id);
 

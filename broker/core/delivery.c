@@ -109,9 +109,7 @@ delivery_attach(struct delivery *d, struct sub *s, struct session *who,
 {
 	(void)d;
 	s->session = who;
-	/* What is in hand may all wait in the pipe, and an answer must still
-	 * find room there: else a peer that is only slow would seem deaf. */
-	s->window = window < DELIVERY_HAND ? window : DELIVERY_HAND;
+	s->window = window;
 	s->bytes = bytes;
 	s->patience_ms = patience_ms;
 	s->stalled = 0;

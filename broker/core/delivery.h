@@ -16,8 +16,6 @@
 #include "broker/core/bus.h"
 #include "broker/core/session.h"
 
-#define DELIVERY_HAND (BUS_SNDHWM - 56) /* in hand of one session, at most */
-
 #define LANES_MAX 8192 /* a subscription has in memory at once */
 #define LANES_PAGE 1024
 #define DELIVERY_LOSSES 3

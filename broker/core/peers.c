@@ -9,6 +9,7 @@
 #include "broker/base/say.h"
 #include "broker/core/daemon.h"
 
+#define DEAF_NS (10 * NS_PER_SEC)
 #define TAP_MAX (64 * 1024) /* a tapped event beyond this goes without data */
 #define EXTEND_MAX 64
 /* What a consumer that does not read makes the broker hold. */
@@ -324,6 +325,34 @@ on_pub(struct daemon *d, struct session *s, struct bus_msg *m)
 	d->input_bytes += bus_part(m, 3).n;
 }
 
+/* One answer says it for all before it, so a peer that is slow to read what was
+ * delivered loses nothing by hearing it later; one that reads nothing at all
+ * for long is over. */
+static void
+answered(struct daemon *d, struct session *s, enum err e)
+{
+	int64_t now = clock_mono();
+
+	s->answer = e == ERR_BUSY;
+	if (!s->answer)
+		s->deaf = 0;
+	else if (s->deaf == 0)
+		s->deaf = now;
+	if (e == ERR_OK || (s->answer && now - s->deaf < DEAF_NS))
+		return;
+	peers_error(d, session_peer(s), ERR_FLOOD, "answers are not read", 0);
+	s->over = true;
+}
+
+bool
+peers_deaf(const struct daemon *d)
+{
+	for (size_t i = 0; i < d->sessions.n; i++)
+		if (d->sessions.all[i]->deaf != 0)
+			return true;
+	return false;
+}
+
 void
 peers_answer(struct daemon *d)
 {
@@ -339,17 +368,12 @@ peers_answer(struct daemon *d)
 		s = d->sessions.all[i];
 		if (!s->answer || s->over)
 			continue;
-		s->answer = false;
 		buf_init(&h, FRAME_HEADER);
 		mp_put_map(&h, 1);
 		mp_put_cstr(&h, "upto");
 		mp_put_uint(&h, s->done);
-		if (send_map(d, session_peer(s), VERB_PUBOK, &h, SLICE_EMPTY) !=
-		    ERR_OK) {
-			peers_error(d, session_peer(s), ERR_FLOOD,
-			    "answers are not read", 0);
-			s->over = true;
-		}
+		answered(d, s,
+		    send_map(d, session_peer(s), VERB_PUBOK, &h, SLICE_EMPTY));
 		buf_fini(&h);
 	}
 }

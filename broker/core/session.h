@@ -33,6 +33,7 @@ struct session {
 	uint64_t next;	   /* the n we expect; 0: any */
 	uint64_t done;	   /* the highest n that this turn answers */
 	bool answer;	   /* `done` is to be said after the turn */
+	int64_t deaf;	   /* since when it could not be, monotonic; or 0 */
 	bool over;	   /* ended; freed at the end of the turn */
 	uint64_t id;	   /* rises: tells two sessions of one peer apart */
 	struct buf report; /* msgpack map, as it was sent */

@@ -24,6 +24,7 @@
 #include "broker/core/fail.h"
 
 #define TICK_MS 1000
+#define DEAF_MS 10 /* until a peer's full queue is tried again */
 #define FULL_PAUSE_NS NS_PER_SEC
 #define TURN_SLOW_NS (50 * NS_PER_MS)
 #define TURN_LEAST 16
@@ -469,6 +470,8 @@ wait_ms(const struct daemon *d)
 		return 0;
 	if (is_full(d) || d->held)
 		return 50;
+	if (peers_deaf(d) && due > now + DEAF_MS * NS_PER_MS)
+		due = now + DEAF_MS * NS_PER_MS;
 	if (d->took_rules || d->holds.run_first != NULL ||
 	    d->delivery.passes != NULL)
 		return 0;

@@ -620,31 +620,29 @@ def test_the_window_is_kept(broker):
     assert books.quiet()
 
 
-def test_a_wide_window_leaves_room_for_answers(broker):
-    """A peer that takes many and reads late is slow, not deaf: its session lives."""
+def test_a_slow_reader_is_not_deaf(broker):
+    """A peer whose queue is full of deliveries hears its PUBOK later; its session lives."""
     b = broker().start()
     c, op = b.client('shop', 'connector'), b.client('cli', 'operator')
     context = zmq.Context()
-    context.setsockopt(zmq.RCVHWM, 1)             # what it has not read stays with the broker
+    context.setsockopt(zmq.RCVHWM, 32)            # what it has not read stays with the broker
     books = Client(b.bus, 'books', 'connector', context)
     books.hello()
-    for k in range(10):
+    for k in range(6):
         c.publish(*[order('%0100d' % (100 * k + i)) for i in range(100)])
     books.subscribe(window=1024)
 
     def pushed():
         sub = next(s for s in op.ask('status')['systems'] if s['name'] == 'books')['sub']
-        return sub['in_hand'] >= 200
+        return sub['in_hand'] >= 256
     until(pushed)
     n = [books.post([SETTLE, {'sub': 'books', 'seq': 10 ** 9 + i, 'verdict': 'ok'}]) for i in range(20)]
     for _ in range(5):
         op.ask('status')                          # the answers have long been due
     books.answer(n[-1])
-    got = 0
-    while got < 1000:
+    for _ in range(600):
         header, _ = books.delivery()
         books.post([SETTLE, {'sub': 'books', 'seq': header['seq'], 'verdict': 'ok'}])
-        got += 1
     books.close()
     context.term()
 
