@@ -52,7 +52,7 @@ def key_of(path, what):
     return re.search(rf'^{what}: "?([^"\n]+)"?$', pathlib.Path(path).read_text(), re.M)[1]
 
 
-def show(socket, access, user, alive):
+def show(socket, access, user, alive=lambda: True):
     """CURVE with a user's key out of the folder of keys; they may still be in the making."""
     access = pathlib.Path(access)
     end = time.monotonic() + 20
