@@ -16,7 +16,7 @@ struct replay {
 	const char *reason;
 	uint64_t *seqs;
 	size_t n, cap;
-	uint64_t looked, same, held;
+	uint64_t looked, same, held, blocked;
 };
 
 static enum err
@@ -35,6 +35,12 @@ keep(struct replay *r, uint64_t seq)
 	return ERR_OK;
 }
 
+static bool
+is_blocked(struct slice i)
+{
+	return strtoull(cmd_text(i, "blocked"), NULL, 10) > 0;
+}
+
 static void
 print_item(const struct replay *r, struct slice i)
 {
@@ -44,10 +50,11 @@ print_item(const struct replay *r, struct slice i)
 		printf("%8s  %-30s would be held: %s\n", cmd_text(i, "seq"),
 		    cmd_text(i, "subject"), cmd_text(i, "text"));
 	else
-		printf("%8s  %-30s %s new, %s revised, %s withdrawn\n",
+		printf("%8s  %-30s %s new, %s revised, %s withdrawn%s\n",
 		    cmd_text(i, "seq"), cmd_text(i, "subject"),
 		    cmd_text(i, "new"), cmd_text(i, "next"),
-		    cmd_text(i, "withdrawn"));
+		    cmd_text(i, "withdrawn"),
+		    is_blocked(i) ? "; blocked: it was sent before" : "");
 }
 
 /* One page of the plan; *next is where to go on, 0 at the end. */
@@ -70,6 +77,7 @@ page(struct replay *r, const char *sub, uint64_t after, uint64_t *next)
 			r->held++;
 		else
 			e = keep(r, strtoull(cmd_text(item, "seq"), NULL, 10));
+		r->blocked += is_blocked(item);
 		print_item(r, item);
 	}
 	r->looked +=
@@ -93,6 +101,10 @@ plan(struct replay *r, const char *sub)
 		       "would be held\n",
 		    (unsigned long long)r->looked, (unsigned long long)r->same,
 		    r->n, (unsigned long long)r->held);
+	if (e == ERR_OK && r->blocked > 0)
+		printf("%llu of them are blocked: sent before, and their pack "
+		       "has a person asked, or nothing sent\n",
+		    (unsigned long long)r->blocked);
 	return e;
 }
 

@@ -5,8 +5,14 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "broker/base/file.h"
+#include "broker/base/zone.h"
 #include "broker/cmd.h"
+
+#define DRAIN_SECONDS 120 /* a delivery's patience */
 
 struct system_cmd {
 	struct cmd c;
@@ -51,6 +57,96 @@ list(struct system_cmd *s)
 	return ERR_OK;
 }
 
+/* Pause, and wait until its connector has nothing in hand: what was under way
+ * is done, and the system, or its connector, can be worked on. */
+static enum err
+drain(struct system_cmd *s, const char *name)
+{
+	struct slice systems, item, sub, mode;
+	struct cmd_iter it;
+	bool there = false, paused = false;
+	int64_t hand = 1;
+	enum err e = ERR_OK;
+
+	if (name == NULL)
+		return err_note(ERR_USAGE, "vayla system drain NAME");
+	for (int i = 0; e == ERR_OK && hand > 0; i++) {
+		if (i == DRAIN_SECONDS * 5)
+			return err_note(ERR_TIMEOUT,
+			    "%s still has %lld in hand after %d s; it stays "
+			    "paused",
+			    name, (long long)hand, DRAIN_SECONDS);
+		if (i > 0)
+			usleep(200000);
+		e = cmd_ask(&s->c, "status", NULL);
+		if (e != ERR_OK ||
+		    !mp_get(buf_all(&s->c.reply), "systems", &systems))
+			break;
+		hand = 0;
+		for (it = cmd_list(systems); cmd_next(&it, &item);)
+			if (strcmp(cmd_text(item, "name"), name) == 0) {
+				there = true;
+				paused = mp_get_str(item, "mode", &mode) &&
+					 !slice_is(mode, "live");
+				if (mp_get(item, "sub", &sub))
+					(void)mp_get_int(sub, "in_hand", &hand);
+			}
+		if (!there)
+			return err_note(
+			    ERR_NOTFOUND, "there is no system %s", name);
+		if (!paused) {
+			e = act_on(s, "pause", slice_str(name));
+			hand = 1; /* look again */
+		}
+	}
+	if (e == ERR_OK)
+		printf("%s: nothing in hand, and nothing is sent until "
+		       "`vayla system resume %s`\n",
+		    name, name);
+	return e;
+}
+
+/* Its polls ask again from a day on: a file for its connector, which looks when
+ * its next round begins, and an act for the record. */
+static enum err
+rewind_to(struct system_cmd *s, const char *name)
+{
+	const struct config *c = s->c.config;
+	const struct zone *utc;
+	struct buf path;
+	int64_t at;
+	bool zoned;
+	enum err e;
+
+	if (name == NULL || s->since == NULL || s->since[0] == '\0')
+		return err_note(
+		    ERR_USAGE, "vayla system rewind NAME --since DATE");
+	if (config_system(c, slice_str(name)) == NULL)
+		return err_note(ERR_NOTFOUND, "there is no system %s", name);
+	e = zone_get(SLICE_LIT("UTC"), &utc);
+	if (e == ERR_OK &&
+	    time_parse(slice_str(s->since), utc, &at, &zoned) != ERR_OK)
+		e = err_note(ERR_USAGE,
+		    "--since %s is no date: 2026-11-22 or "
+		    "2026-11-22T10:00:00Z",
+		    s->since);
+	if (e == ERR_OK)
+		e = act_on(s, "rewind", slice_str(name));
+	buf_init(&path, 4200);
+	buf_printf(&path, "%s/connectors", c->data);
+	if (e == ERR_OK)
+		e = dir_make(buf_cstr(&path));
+	buf_printf(&path, "/%s.rewind", name);
+	if (e == ERR_OK)
+		e = file_write(buf_cstr(&path), slice_str(s->since), 0640);
+	buf_fini(&path);
+	if (e == ERR_OK)
+		printf("%s: its polls ask again from %s on, at the next "
+		       "round; what is known already changes nothing\n",
+		    name, s->since);
+	return e;
+}
+
 /* One system, or with --all every one that can be: pausing all stops all
  * sending, resuming all goes on with those that were live. */
 static enum err
@@ -93,7 +189,8 @@ system_verb(int argc, char **argv)
 	    {.name = "since",
 		.type = OPT_TEXT,
 		.arg = "DATE",
-		.help = "live: requests for facts before it are not sent",
+		.help = "live: requests for facts before it are not sent; "
+			"rewind: ask again from there",
 		.text = &s.since},
 	    {.name = "all",
 		.type = OPT_FLAG,
@@ -107,10 +204,12 @@ system_verb(int argc, char **argv)
 	    {0}};
 	const struct command cmd = {
 	    "vayla system list | live NAME --since DATE | pause NAME | "
-	    "resume NAME",
+	    "resume NAME | drain NAME | rewind NAME --since DATE",
 	    "Systems and whether they are sent to. A new one is observed: "
 	    "nothing is sent until `live`. `pause --all` stops all sending "
-	    "at once; what waits goes out after `resume`.",
+	    "at once; what waits goes out after `resume`. drain pauses and "
+	    "waits until nothing is in hand. rewind, on the machine of its "
+	    "connector, has everything since DATE asked for again.",
 	    opts, 1, 2};
 	bool done = false, known = false;
 	const char *name;
@@ -123,13 +222,18 @@ system_verb(int argc, char **argv)
 	name = n > 1 ? argv[2] : NULL;
 	for (size_t i = 0; i < sizeof(acts) / sizeof(*acts); i++)
 		known |= strcmp(argv[1], acts[i]) == 0;
-	if (!known && strcmp(argv[1], "list") != 0)
+	if (!known && strcmp(argv[1], "list") != 0 &&
+	    strcmp(argv[1], "drain") != 0 && strcmp(argv[1], "rewind") != 0)
 		return cmd_fail(err_note(ERR_USAGE,
-		    "vayla system has list, live, pause and resume, not %s",
+		    "vayla system has list, live, pause, resume, drain and "
+		    "rewind, not %s",
 		    argv[1]));
 	e = cmd_open(&s.c);
 	if (e == ERR_OK)
-		e = known ? act(&s, argv[1], name) : list(&s);
+		e = known			     ? act(&s, argv[1], name)
+		    : strcmp(argv[1], "drain") == 0  ? drain(&s, name)
+		    : strcmp(argv[1], "rewind") == 0 ? rewind_to(&s, name)
+						     : list(&s);
 	cmd_close(&s.c);
 	return e == ERR_OK ? EXIT_OK : cmd_fail(e);
 }

@@ -329,8 +329,9 @@ static enum err
 check_action(struct daemon *d, const struct pub *s, struct slice body)
 {
 	static const char *const acts[] = {"retry", "skip", "replay", "edit",
-	    "snooze", "deploy", "rollback", "answer", "live", "pause",
-	    "resume"};
+	    "snooze", "deploy", "rollback", "answer", "live", "pause", "resume",
+	    "rewind"};
+	const size_t acts_n = sizeof(acts) / sizeof(acts[0]);
 	const struct sub *sub;
 	struct action a;
 	size_t i;
@@ -348,13 +349,13 @@ check_action(struct daemon *d, const struct pub *s, struct slice body)
 		    "action: `by` is %s, whose key this is", s->who->name);
 	if (!access_may(s->who, MAY_ACT, a.act))
 		return no_right(s, MAY_ACT, a.act);
-	for (i = 0; i < 11; i++)
+	for (i = 0; i < acts_n; i++)
 		if (slice_is(a.act, acts[i]))
 			break;
-	if (i == 11)
+	if (i == acts_n)
 		return err_note(ERR_RANGE,
 		    "action: `act` is retry, skip, replay, edit, snooze, "
-		    "deploy, rollback, answer, live, pause or resume");
+		    "deploy, rollback, answer, live, pause, resume or rewind");
 	/* Elsewhere it would stand in the journal as it is. */
 	if (a.data.n > 0 && !slice_is(a.act, "edit"))
 		return err_note(
@@ -378,6 +379,9 @@ check_action(struct daemon *d, const struct pub *s, struct slice body)
 				 "action: map, table, key and row are needed");
 	if (slice_is(a.act, "pause") && (!sub->live || sub->paused))
 		return err_note(ERR_STATE, "%s is not live", sub->name);
+	if (slice_is(a.act, "rewind") && a.since.n == 0)
+		return err_note(
+		    ERR_MISSING, "action: a rewind says `since` when");
 	if (slice_is(a.act, "resume") && !sub->paused)
 		return err_note(ERR_STATE, "%s is not paused", sub->name);
 	return ERR_OK;

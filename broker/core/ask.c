@@ -483,7 +483,7 @@ static void
 put_fates(struct buf *b, uint64_t seq, struct slice subject,
     const struct fates *f, enum err e)
 {
-	mp_put_map(b, e == ERR_OK ? 6 : 4);
+	mp_put_map(b, e == ERR_OK ? 7 : 4);
 	put_uint(b, "seq", seq);
 	put_text(b, "subject", subject);
 	if (e != ERR_OK) {
@@ -495,6 +495,7 @@ put_fates(struct buf *b, uint64_t seq, struct slice subject,
 	put_uint(b, "next", f->next);
 	put_uint(b, "withdrawn", f->withdrawn);
 	put_uint(b, "kept", f->kept);
+	put_uint(b, "blocked", f->blocked);
 }
 
 /* A replay as a plan: what evaluating anew by one mapping would change, without

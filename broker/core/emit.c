@@ -229,6 +229,15 @@ bounds(struct router *r, const struct route *rt, const struct result *res)
 	return ERR_OK;
 }
 
+bool
+emit_is_blocked(const struct router *r, struct slice type)
+{
+	struct delivery_rule rule;
+
+	return ruleset_is_request(r->core->rules, type, &rule) &&
+	       (rule.revised == REVISED_ASK || rule.revised == REVISED_NEVER);
+}
+
 enum err
 emit_plan(struct router *r, const struct route *rt, struct fact *input,
     const struct result *res, struct fates *out)
@@ -261,6 +270,7 @@ emit_plan(struct router *r, const struct route *rt, struct fact *input,
 			break;
 		case FATE_NEXT:
 			out->next++;
+			out->blocked += emit_is_blocked(r, res->events[i].type);
 			break;
 		}
 	}

@@ -18,7 +18,11 @@ enum err emit_all(struct router *r, const struct route *rt, struct fact *input,
 /* What a result would become, counted. */
 struct fates {
 	uint32_t same, kept, new, next, withdrawn;
+	uint32_t blocked; /* of next and withdrawn: requests made before, where
+			     the pack wants a person asked, or nothing sent */
 };
+/* Does the type's pack keep a later revision from the far side by itself? */
+bool emit_is_blocked(const struct router *r, struct slice type);
 /* Only count. Errors say why the result could not be carried out. */
 enum err emit_plan(struct router *r, const struct route *rt, struct fact *input,
     const struct result *res, struct fates *out) MUST_CHECK;

@@ -190,6 +190,7 @@ put_action(
 	put_key_uint(out, "of", a->seq, &n);
 	put_key_time(out, "until", a->until, &n);
 	put_key_str(out, "system", a->system, &n);
+	put_key_str(out, "since", a->since, &n);
 	put_key_str(out, "map", a->map, &n);
 	put_key_str(out, "table", a->table, &n);
 	put_key_str(out, "key", a->key, &n);

@@ -92,6 +92,7 @@ look(struct search *s, uint64_t seq, bool elsewhere)
 		return e;
 	if (s->plan != NULL) {
 		s->plan->withdrawn++;
+		s->plan->blocked += emit_is_blocked(s->r, f->type);
 		return ERR_OK;
 	}
 	return say_withdrawn(s, f, known.revision + 1);

@@ -2,6 +2,7 @@
 #include "connectors/http/cursor.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "broker/base/file.h"
 #include "broker/base/json.h"
@@ -107,4 +108,54 @@ cursors_save(struct cursors *c)
 		e = file_write(c->path, buf_all(&b), 0640);
 	buf_fini(&b);
 	return e;
+}
+
+/* DATA/connectors/SYSTEM.json -> SYSTEM.rewind */
+static enum err
+rewind_path(const struct cursors *c, struct buf *out)
+{
+	buf_put(out, c->path, strlen(c->path) - strlen("json"));
+	buf_str(out, "rewind");
+	return buf_check(out);
+}
+
+bool
+cursors_rewind(struct cursors *c)
+{
+	const struct zone *utc;
+	struct buf path, text;
+	struct slice s;
+	int64_t at = 0;
+	bool zoned, asked = false;
+	enum err e;
+
+	buf_init(&path, 4200);
+	buf_init(&text, 64);
+	e = rewind_path(c, &path);
+	if (e == ERR_OK)
+		e = file_read(buf_cstr(&path), &text);
+	if (e != ERR_NOTFOUND) {
+		asked = true;
+		s = buf_all(&text);
+		while (s.n > 0 && s.p[s.n - 1] == '\n')
+			s.n--;
+		if (e == ERR_OK)
+			e = zone_get(SLICE_LIT("UTC"), &utc);
+		if (e == ERR_OK)
+			e = time_parse(s, utc, &at, &zoned);
+		for (size_t i = 0; e == ERR_OK && i < c->n; i++)
+			if (c->v[i].at == INT64_MIN || c->v[i].at > at)
+				c->v[i].at = at;
+		if (e == ERR_OK)
+			e = cursors_save(c);
+		if (e == ERR_OK)
+			say(SAY_INFO, "poll", "rewound to %.*s", SLICE_ARG(s));
+		else
+			say(SAY_ERROR, "poll", "not rewound: %s", err_last());
+		/* Once: what cannot be read now cannot be read later. */
+		unlink(buf_cstr(&path));
+	}
+	buf_fini(&path);
+	buf_fini(&text);
+	return asked && e == ERR_OK;
 }

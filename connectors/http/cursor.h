@@ -29,6 +29,11 @@ void cursors_close(struct cursors *c);
  * there, and a file that cannot be read says nothing. */
 size_t cursors_add(struct cursors *c, struct slice name);
 
+/* A person wants what was polled asked for again (`vayla system rewind`): the
+ * moment in the file SYSTEM.rewind beside ours. All cursors go back to it, are
+ * saved, and the file is removed; true then. */
+bool cursors_rewind(struct cursors *c);
+
 /* Written and synced, or the note says why not. */
 enum err cursors_save(struct cursors *c) MUST_CHECK;
 

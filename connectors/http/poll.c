@@ -611,11 +611,16 @@ ask(struct poll *p)
 static void
 begin_round(struct poll *p)
 {
+	bool rewound = cursors_rewind(&p->all->cursors);
 	int64_t at = p->all->cursors.v[p->place].at;
 	struct slice since = p->all->far->system->conf->since;
 	const struct zone *utc;
 	bool zoned;
 
+	/* The others begin soon, too. */
+	for (size_t i = 0; rewound && i < p->all->n; i++)
+		if (p->all->polls[i].state == POLL_IDLE)
+			p->all->polls[i].due = clock_mono();
 	p->began = clock_now();
 	if (at == INT64_MIN) {
 		at = p->began - p->plan->start_ns;

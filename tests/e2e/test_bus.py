@@ -3,11 +3,12 @@ import collections
 import json
 import random
 import signal
+import subprocess
 
 import pytest
 import toybroker
 import zmq
-from harness import until
+from harness import PROGRAM, ROOT, until
 from toybroker import order, payment
 from vyclient import EVENT, SETTLE, Client, No, decimal, event
 
@@ -1045,6 +1046,32 @@ def test_replay_is_a_plan_first(broker):
         op.act('replay', sub='map:books/nothing', seq=plan['items'][0]['seq'])
 
 
+def test_a_plan_says_what_is_blocked(broker):
+    """What was sent, and whose pack wants a person asked, is not changed by a replay alone."""
+    b = broker().start()
+    c, books = b.client('shop', 'connector'), b.client('books', 'connector')
+    books.subscribe(window=100)
+    for i in range(3):
+        c.publish(order(i), payment(f'p{i}', i))
+    for _ in range(6):
+        books.settle(books.delivery()[0]['seq'])
+    assert b.stop() == 0
+    correct(b, 'toybooks/posting.map.yaml', "card: '1320'", "card: '1330'")
+    correct(b, 'toybooks/pack.yaml', 'toybooks.posting: {write: ledger, revised: send', 'toybooks.posting: {write: ledger, revised: ask')
+    b.start()
+    op, books = b.client('cli', 'operator'), b.client('books', 'connector')
+    sub = 'map:books/toybooks.posting'
+    plan = op.ask('plan', sub=sub)
+    assert [(i['next'], i['blocked']) for i in plan['items']] == [(1, 1)] * 3
+    said = subprocess.run([str(PROGRAM), 'replay', 'plan', sub, '--config', str(b.file)], cwd=ROOT, text=True,
+                          stdout=subprocess.PIPE, timeout=30, check=True).stdout
+    assert '3 events: 0 the same, 3 would change' in said and '3 of them are blocked: sent before' in said
+    books.subscribe(window=100)
+    op.act('replay', sub=sub, seq=plan['items'][0]['seq'])
+    until(lambda: counts(op)['ask'] == 1)
+    assert books.quiet()
+
+
 def test_sighup_takes_a_new_ruleset_whole_or_not_at_all(broker):
     b = broker().start()
     c, op, books = b.client('shop', 'connector'), b.client('cli', 'operator'), b.client('books', 'connector')
@@ -1098,3 +1125,45 @@ def test_a_system_is_not_sent_what_came_from_itself(broker):
     books.publish(voucher(2, answerto=header['seq']),       # an answer to our request may cause another
                   [SETTLE, {'sub': 'books', 'seq': header['seq'], 'verdict': 'ok'}])
     assert books.delivery()[1]['data']['number'] == '2'
+
+
+def system_verb(b, *words, status=0):
+    r = subprocess.run([str(PROGRAM), 'system', *words, '--config', str(b.file)], cwd=ROOT, text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert r.returncode == status, r.stdout
+    return r.stdout
+
+
+def test_drain_waits_for_what_is_in_hand(broker):
+    b = broker().start()
+    c, op, books = b.client('shop', 'connector'), b.client('cli', 'operator'), b.client('books', 'connector')
+    books.subscribe(window=2)
+    for i in range(5):
+        c.publish(order(i))
+    hand = [books.delivery()[0]['seq'] for _ in range(2)]
+    p = subprocess.Popen([str(PROGRAM), 'system', 'drain', 'books', '--config', str(b.file)], cwd=ROOT, text=True, stdout=subprocess.PIPE)
+    until(lambda: [s['mode'] for s in op.ask('status')['systems'] if s['name'] == 'books'] == ['paused'])
+    assert p.poll() is None
+    for seq in hand:
+        books.settle(seq)
+    assert p.wait(30) == 0 and 'nothing in hand' in p.stdout.read()
+    assert books.quiet()
+    assert 'nothing in hand' in system_verb(b, 'drain', 'books')         # again: it is so
+    assert 'no system nobody' in system_verb(b, 'drain', 'nobody', status=4)
+    system_verb(b, 'resume', 'books')
+    for _ in range(3):
+        books.settle(books.delivery()[0]['seq'])
+
+
+def test_rewind_is_an_act_and_a_file_for_the_connector(broker):
+    b = broker().start()
+    op = b.client('cli', 'operator')
+    assert 'ask again from 2026-11-01' in system_verb(b, 'rewind', 'shop', '--since', '2026-11-01', '--reason', 'a hole')
+    assert (b.folder / 'data' / 'connectors' / 'shop.rewind').read_text() == '2026-11-01'
+    act = op.ask('event', seq=op.ask('status')['journal']['next'] - 1)
+    assert (act['act'], act['system'], act['since'], act['reason']) == ('rewind', 'shop', '2026-11-01', 'a hole')
+    assert 'no date' in system_verb(b, 'rewind', 'shop', '--since', 'yesterday', status=2)
+    assert '--since DATE' in system_verb(b, 'rewind', 'shop', status=2)
+    with pytest.raises(No) as no:
+        op.act('rewind', system='shop')
+    assert no.value.code == 'MISSING'

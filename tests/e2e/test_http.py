@@ -590,6 +590,26 @@ def test_polling_pages_and_the_cursor(make, newest_first):
     assert iso(now - 12) <= since <= iso(time.time() - 9)
 
 
+def test_a_rewind_asks_for_everything_since(make):
+    c = make(POLLS)
+    t = Things(c.far)
+    now = time.time()
+    for n in range(5):
+        t.change(n, now - 2000 + 60 * n)
+    until(lambda: len(things_of(c)) == 5 and cursor_of(c) > iso(now - 1900))
+    back = c.folder / 'data' / 'connectors' / 'far.rewind'
+    for text, since in ((iso(now - 5000) + 'Z\n', iso(now - 5010)), ('2026-01-05', '2026-01-04T23:59:50')):
+        n = len(c.far.asked)
+        back.write_text(text)
+        until(lambda: any(q['query']['since'].startswith(since) for q in c.far.asked[n:]))
+        assert not back.exists() and c.log.read_text().count('rewound to') >= 1
+        until(lambda: cursor_of(c) > iso(now - 1900))
+    assert len(c.broker.events) >= 15 and len(things_of(c)) == 5, 'asked for again, and the same'
+    back.write_text('yesterday')
+    until(lambda: 'not rewound' in c.log.read_text())
+    assert not back.exists()
+
+
 def test_a_thing_of_the_same_second_is_not_missed(make):
     c = make(POLLS)
     t = Things(c.far)
