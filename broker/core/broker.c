@@ -13,6 +13,7 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/file.h"
+#include "broker/base/notify.h"
 #include "broker/base/opt.h"
 #include "broker/base/say.h"
 #include "broker/core/daemon.h"
@@ -383,6 +384,9 @@ run(struct config *c, bool files)
 		say(SAY_INFO, "broker",
 		    "ready on %s, journal %s at %llu, epoch %llu", c->bus,
 		    c->data, (unsigned long long)log_next(b->d.core.log),
+		    (unsigned long long)b->d.core.epoch);
+		notify("READY=1\nSTATUS=journal at %llu, epoch %llu",
+		    (unsigned long long)log_next(b->d.core.log),
 		    (unsigned long long)b->d.core.epoch);
 		e = turn_loop(&b->d);
 	}

@@ -25,6 +25,7 @@
 #include "broker/base/crypt.h"
 #include "broker/base/file.h"
 #include "broker/base/mp.h"
+#include "broker/base/notify.h"
 #include "broker/base/opt.h"
 #include "broker/base/say.h"
 #include "broker/core/copy.h"
@@ -373,8 +374,11 @@ follow(const struct config *c)
 	if (e == ERR_OK)
 		say(SAY_INFO, "standby", "ready: following %s, journal %s",
 		    c->follow, c->data);
+	if (e == ERR_OK)
+		notify("READY=1\nSTATUS=following %s", c->follow);
 	while (e == ERR_OK && !ended) {
 		e = step(&f);
+		notify_alive();
 		if (e == ERR_OK && !f.up)
 			say(SAY_INFO, "standby", "the primary answers");
 		if (e == ERR_TIMEOUT && f.up)

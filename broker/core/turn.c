@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "broker/base/clock.h"
+#include "broker/base/notify.h"
 #include "broker/base/say.h"
 #include "broker/core/daemon.h"
 #include "broker/core/fail.h"
@@ -526,6 +527,7 @@ signals(struct daemon *d)
 		}
 		say(SAY_INFO, "broker", "%s: stopping",
 		    info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+		notify("STOPPING=1");
 		d->stop = true;
 	}
 }
@@ -604,6 +606,7 @@ one_turn(struct daemon *d)
 	if (!d->held)
 		delivery_pump(&d->delivery);
 	snapshot(d);
+	notify_alive();
 	return ERR_OK;
 }
 

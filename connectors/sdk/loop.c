@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "broker/base/clock.h"
+#include "broker/base/notify.h"
 #include "broker/base/say.h"
 #include "connectors/sdk/loop.h"
 
@@ -393,6 +394,7 @@ turn(struct sdk_loop *l, int *next_ms)
 		return e;
 	report(l);
 	say_ready(l);
+	notify_alive();
 	flush_later(l, clock_mono(), next_ms);
 	flush(l);
 	/* What was published in this turn goes out in it. */
@@ -412,6 +414,8 @@ loop_turns(struct sdk_loop *l)
 	int next_ms = 0;
 	enum err e;
 
+	/* Without the broker, too: what comes in waits here. */
+	notify("READY=1");
 	for (;;) {
 		e = turn(l, &next_ms);
 		if (e != ERR_OK)
