@@ -412,6 +412,30 @@ def test_killed_in_the_middle(broker):
     assert r.returncode == 0, r.stdout + r.stderr
 
 
+@pytest.mark.parametrize('point', ['deploy_unpacked', 'deploy_kept', 'turn_before_append', 'turn_after_append'])
+def test_killed_at_each_step(broker, point):
+    """Before the turn is on the disk the old one is in force, after it the new."""
+    if b'VAYLA_FAILPOINT' not in PROGRAM.read_bytes():
+        pytest.skip('built without -DVAYLA_FAILPOINTS')
+    b = broker().start()
+    d = Desk(b)
+    first = d.versions()['now']
+    b.stop()
+    b.start(env={'VAYLA_FAILPOINT': f'{point}:1'})
+    shutil.copytree(d.packs, b.folder / 'work')
+    file = b.folder / 'work' / 'toybooks' / 'posting.map.yaml'
+    d.edit(file, ('amount: amount', 'amount: amount + 1'))
+    assert d.run('map', 'deploy', '--yes', file).returncode != 0
+    assert b.process.wait(20) == -9
+    b.start()
+    v = d.versions()
+    assert v['deployed'] == (v['now'] != first) == (point == 'turn_after_append')
+    assert len([p for p in (b.folder / 'data' / 'rulesets').iterdir() if p.name.startswith('files.')]) == v['deployed']
+    b.stop()
+    r = subprocess.run([str(PROGRAM), 'verify', str(b.folder / 'data')], text=True, capture_output=True, timeout=60)
+    assert r.returncode == 0, r.stdout + r.stderr
+
+
 def test_no_room_for_it(broker):
     """The folder of rulesets cannot be written: the old one stays in force."""
     if os.geteuid() != 0:
