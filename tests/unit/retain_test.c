@@ -309,16 +309,17 @@ T(rulesets)
 	snprintf(path[0], PATH_MAX, "%s/rulesets", r.dir);
 	CHECK_OK(dir_make(path[0]));
 	for (int i = 0; i < 3; i++) {
-		snprintf(path[i], PATH_MAX, "%s/rulesets/%064d", r.dir, i);
+		snprintf(path[i], PATH_MAX, "%s/rulesets/%064d", r.dir, i + 1);
 		CHECK_OK(file_write(path[i], SLICE_LIT("bundle"), 0600));
 	}
 	tell(&r, &s);
 	(void)add_settle(&r, "books", s.waits, SETTLE_OK, 1, 0, false);
 	commit(&r);
 	flush(&r);
-	/* 0 was in use before anything that is kept, 1 when B was written */
-	buf_printf(&used, "%llu %064d\n%llu %064d\n%llu %064d\n", 1ULL, 0,
-	    (unsigned long long)s.live + 1, 1, (unsigned long long)s.input, 2);
+	/* the first was in use before anything that is kept, the second when B
+	 * was written */
+	buf_printf(&used, "%llu %064d\n%llu %064d\n%llu %064d\n", 1ULL, 1,
+	    (unsigned long long)s.live + 1, 2, (unsigned long long)s.input, 3);
 	snprintf(path[2], PATH_MAX, "%s/rulesets.used", r.dir);
 	CHECK_OK(file_write(path[2], buf_all(&used), 0600));
 	look(&r, &core, &st);
