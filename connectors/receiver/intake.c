@@ -44,6 +44,7 @@ intake_init(struct intake *in)
 {
 	memset(in, 0, offsetof(struct intake, records));
 	buf_init(&in->records, 4 * DOOR_BODY_MAX);
+	arena_init(&in->item, DATA_MAX);
 	in->pubs_n = 0;
 	in->bad_items = 0;
 }
@@ -52,6 +53,7 @@ void
 intake_fini(struct intake *in)
 {
 	buf_fini(&in->records);
+	arena_fini(&in->item);
 }
 
 /* Everything one request needs on its way. */
@@ -379,8 +381,11 @@ add(struct job *j, const struct event *ev)
 static enum err
 take_one(struct job *j, const struct door_row *row, struct slice data)
 {
+	struct arena *scratch = &j->in->item;
 	struct event ev;
 	enum err e;
+
+	arena_reset(scratch);
 
 	native_init(&ev);
 	ev.source = j->system->conf->name;
@@ -389,10 +394,10 @@ take_one(struct job *j, const struct door_row *row, struct slice data)
 	j->env.in = data;
 	(void)params_get(
 	    &j->q->headers, SLICE_LIT("traceparent"), &ev.traceparent);
-	e = trace_take(ev.traceparent, j->scratch, &ev.traceparent);
+	e = trace_take(ev.traceparent, scratch, &ev.traceparent);
 	if (e != ERR_OK)
 		return e;
-	e = row != NULL ? native_fill(row, &j->env, j->now, j->scratch, &ev)
+	e = row != NULL ? native_fill(row, &j->env, j->now, scratch, &ev)
 			: fill_unknown(j, &ev);
 	return e == ERR_OK ? add(j, &ev) : e;
 }

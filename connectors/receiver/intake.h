@@ -54,6 +54,7 @@ struct intake {
 	char text[INTAKE_TEXT]; /* for the sender; empty with UNSIGNED */
 	char why[INTAKE_TEXT];	/* for our log; never to the sender */
 	struct buf records;
+	struct arena item; /* one item's scratch: a batch may have thousands */
 	size_t pubs_n;
 	struct intake_pub pubs[INTAKE_PUBS];
 	uint32_t bad_items;
