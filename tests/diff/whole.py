@@ -77,6 +77,8 @@ class Mapping:
 
     def stored(self, written):
         kind, _, number = written.partition(':')
+        if not kind or not number:
+            raise Refuse('SYNTAX', 'a subject is KIND:NUMBER')
         return written if kind in self.houses else f'{kind}:{self.system}/{number}'
 
     def run(self, data, envelope, settings, given):
