@@ -343,6 +343,21 @@ static const struct row checks[] = {
     {"of a join that may find nothing", FILE_NOT,
 	HEAD "join: {j: {last: t.in, absent: none}}\n" DATA "      v: j.s\n",
 	"j.s may be absent"},
+    {"what a join follows is all, new or never", FILE_NOT,
+	HEAD "join: {j: {all: t.in, follow: some}}\n" DATA "      v: 1\n",
+	"follow: all, new or never"},
+    {"a state stands at the event's own subject", FILE_NOT,
+	HEAD "join: {j: {all: t.in, subject: \"x:1\", follow: all}}\n" DATA
+	     "      v: count(j)\n",
+	"follow: all and new read at the event's own subject"},
+    {"and is no history", FILE_NOT,
+	HEAD "join: {j: {all: t.in, only: earlier, follow: new}}\n" DATA
+	     "      v: count(j)\n",
+	"and not with only: earlier"},
+    {"a table is not named ref", FILE_NOT,
+	HEAD "tables: {ref: {unmatched: error, rows: {a: b}}}\n" DATA
+	     "      v: lookup(ref, s)\n",
+	"`ref` is no name for a table"},
     {"/ outside round", NOT, "id / 2", "stands directly under round"},
     {"zoneless time", NOT, "time(local)", "which zone is it in"},
     {"table cell type", FILE_NOT,
