@@ -251,6 +251,11 @@ joins(struct page *g)
 			buf_str(b, "the same subject");
 		if (j->only_earlier)
 			buf_str(b, ", only what came before the event");
+		if (j->follows)
+			buf_str(b, ", as it stands; one that appears later is "
+				   "seen too");
+		else if (j->fixed)
+			buf_str(b, ", as it stood then");
 		buf_str(b, "; ");
 		join_absent(b, j);
 		buf_byte(b, '.');
