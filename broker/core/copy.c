@@ -147,14 +147,16 @@ enum err
 copy_place(struct copy *c, struct log_place *p, uint32_t *head, uint32_t *tail)
 {
 	size_t n = c->end.at < LOG_TAIL ? (size_t)c->end.at : LOG_TAIL;
-	enum err e;
+	uint8_t raw[SEG_HEAD];
 
 	*p = c->end;
 	*head = *tail = 0;
 	if (p->at == 0)
 		return ERR_OK;
-	e = crc_at(c->fd, 0, SEG_HEAD, head);
-	return e == ERR_OK ? crc_at(c->fd, c->end.at - n, n, tail) : e;
+	if (pread(c->fd, raw, SEG_HEAD, 0) != SEG_HEAD)
+		return err_errno(ERR_IO, "cannot read the copy");
+	*head = log_head_sum(raw);
+	return crc_at(c->fd, c->end.at - n, n, tail);
 }
 
 static enum err
@@ -276,19 +278,23 @@ copy_read(const char *data, const char *name, uint64_t at, uint64_t n,
 	return e == ERR_OK ? buf_check(out) : e;
 }
 
-uint32_t
-copy_crc(const char *data, const char *name, uint64_t at, uint64_t n)
+uint64_t
+copy_sum(const char *data, const char *name, uint64_t at, uint64_t n)
 {
+	uint8_t hash[32];
 	struct buf b;
-	uint32_t crc = 0;
+	uint64_t sum = 0;
 
 	buf_init(&b, FILE_MOST);
-	if (copy_read(data, name, at, n, &b) == ERR_OK)
-		crc = crc32c(0, b.p, b.n);
+	if (copy_read(data, name, at, n, &b) == ERR_OK) {
+		sha256(buf_all(&b), hash);
+		memcpy(&sum, hash, sizeof(sum));
+		sum = (sum & INT64_MAX) | 1;
+	}
 	if (b.n > 0)
 		secret_wipe(b.p, b.n);
 	buf_fini(&b);
-	return crc;
+	return sum;
 }
 
 static void
@@ -309,7 +315,7 @@ put_file(const char *data, const char *name, struct buf *out, uint32_t *count)
 		mp_put_cstr(out, name);
 		mp_put_uint(out, at);
 		mp_put_uint(out, n);
-		mp_put_uint(out, copy_crc(data, name, at, n));
+		mp_put_uint(out, copy_sum(data, name, at, n));
 		(*count)++;
 	}
 }

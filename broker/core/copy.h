@@ -30,9 +30,11 @@ enum err copy_write(
 
 /* May this be named? Both ends ask. */
 bool copy_name_ok(const char *name);
-/* CRC of bytes [at, at + n) of DATA/name; 0 when there are not so many. */
-uint32_t copy_crc(const char *data, const char *name, uint64_t at, uint64_t n);
-/* Append the list of all of them: a msgpack array of [name, at, n, crc], keys
+/* Of bytes [at, at + n) of DATA/name, from their SHA-256; 0 when there are not
+ * so many. Rejected: a CRC, which is the same for all that end with their own,
+ * as a segment's head does. */
+uint64_t copy_sum(const char *data, const char *name, uint64_t at, uint64_t n);
+/* Append the list of all of them: a msgpack array of [name, at, n, sum], keys
  * in pieces. Only what may be copied. `l`: which segments are trimmed. */
 enum err copy_list(
     const char *data, const struct log *l, struct buf *out) MUST_CHECK;

@@ -133,10 +133,11 @@ void log_end(const struct log *l, struct log_place *out);
  * the one behind, and *p says so. None: *p is the end. first 0: from the
  * beginning. `restart`: the segment was trimmed since *p was reached in it; *p
  * is its beginning. ERR_STATE: what was copied is not the beginning of this
- * journal: `head` is the CRC of the copy's 64 bytes of head, `tail` of its last
+ * journal: `head` is the copy's log_head_sum(), `tail` the CRC of its last
  * LOG_TAIL bytes before `at` (fewer at the front). Any thread.
  */
 #define LOG_TAIL 4096
+uint32_t log_head_sum(const uint8_t head[64]);
 enum err log_bytes(struct log *l, struct log_place *p, uint32_t head,
     uint32_t tail, size_t max, struct buf *out) MUST_CHECK;
 

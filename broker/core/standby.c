@@ -208,7 +208,7 @@ fetch_one(struct line *l, struct copy *c, const char *data, const char *name,
 	struct buf b;
 	enum err e;
 
-	if (copy_crc(data, name, v[0], v[1]) == (uint32_t)v[2] && v[2] != 0)
+	if (v[2] != 0 && copy_sum(data, name, v[0], v[1]) == v[2])
 		return ERR_OK;
 	buf_init(&b, FILE_MOST);
 	e = fetch(l, name, v[0], v[1], &b);

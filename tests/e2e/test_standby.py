@@ -276,3 +276,47 @@ def test_kill_either_at_random_then_promote(tmp_path):
     finally:
         a.close()
         b.close()
+
+
+def test_the_copy_follows_what_is_let_go_of(tmp_path):
+    """Segments that the primary trims are trimmed on the standby, too, and it takes over all the same."""
+    (tmp_path / 'a').mkdir()
+    a = toybroker.Broker(tmp_path / 'a')
+    a.ship = f'ipc://{tmp_path}/a/ship.sock'
+    a.config['broker']['standby'] = {'listen': a.ship, 'away': 'wait', 'patience': '2s'}
+    a.start()
+    b = Standby(tmp_path / 'b', a).follow()
+    try:
+        together(a)
+        c, books = a.client('shop', 'connector'), a.client('books', 'connector')
+        books.subscribe(window=500)
+        for i in range(160):
+            c.publish(order(i, ref='x' * 900_000), seconds=60)
+        stuck = books.delivery()[0]['seq']
+        books.settle(stuck, 'reject', text='x')
+        for _ in range(159):
+            books.settle(books.delivery()[0]['seq'])
+        assert a.stop() == 0
+        a.config['broker']['retention'] = {'size': '1MiB'}
+        a.start()
+        op = together(a)
+        until(lambda: op.ask('status')['retention']['trimmed'] >= 1, 30)
+        a.client('shop', 'connector').publish(order('more'))
+
+        def followed():
+            mine, theirs = ({p.name: p.stat().st_size for p in (x.folder / 'data' / 'log').glob('*.seg')} for x in (b, a))
+            last = max(theirs)
+            return mine.keys() == theirs.keys() and all(mine[n] == theirs[n] for n in theirs if n != last)
+        until(followed, 30)
+        assert same_bytes(a, b) > 0
+        a.kill()
+        assert b.stop() == 0
+        b.promote()
+        b.start()
+        counts = b.client('cli', 'operator').ask('status')['counts']
+        assert counts['parked'] == 1 and counts['ready'] + counts['retry'] == 1     # the stuck one, and `more`
+        assert b.stop() == 0
+        assert 'are whole' in vayla('verify', b.folder / 'data')
+    finally:
+        a.close()
+        b.close()
