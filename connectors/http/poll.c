@@ -409,7 +409,9 @@ take_items(
 		move(p, env);
 		if (e == ERR_OK)
 			continue;
-		if (passing(e))
+		/* one thing in place of a list, and not what was asked for: a
+		 * far side's way to say that it failed, and no end of a list */
+		if (passing(e) || head.type == MP_MAP)
 			return e;
 		p->bad++;
 		if (bad++ < SAY_ITEMS)

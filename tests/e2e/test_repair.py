@@ -15,7 +15,7 @@ class Shop:
     """Orders and products as the shop's REST API lists them."""
 
     def __init__(self, far):
-        self.far, self.orders, self.refused = far, {}, 0
+        self.far, self.orders, self.refused, self.lies = far, {}, 0, 0
         far.always = self.answer
 
     def put(self, order):
@@ -28,6 +28,9 @@ class Shop:
             return Answer(401, {'code': 'woocommerce_rest_cannot_view'})
         if q['path'] != '/wp-json/wc/v3/orders':
             return Answer(200, [])
+        if self.lies:
+            self.lies -= 1
+            return Answer(200, {'status': 'FAILED', 'message': 'not now'})
         since, size, page = q['query']['modified_after'].rstrip('Z'), int(q['query']['per_page']), int(q['query']['page'])
         assert q['query']['dates_are_gmt'] == 'true' and q['query']['order'] == 'asc'
         with self.far.lock:
@@ -74,6 +77,23 @@ def test_orders_that_webhooks_lost(vayla, tmp_path):
         until(counted)
         assert shop.refused == 0 and 'cs_2' not in v.log.read_text()
         assert v.stop() == 0
+    finally:
+        far.stop()
+
+
+def test_a_list_that_is_none_ends_no_round(vayla):
+    """FAILED inside a 200 is not the end of the list: it is asked for again at once,
+    not after the five minutes of a round that is over."""
+    far = Far()
+    try:
+        shop = Shop(far)
+        for number in range(3000, 3003):
+            shop.put(shop_order(number, lines=((1, 1000, 2550),), modified=gmt(time.time() - 600)))
+        shop.lies = 2
+        v = vayla({'shop': {'use': 'woocommerce', 'webhook_secret': SHOP, 'local': True, 'url': far.url, 'key': 'ck_1', 'secret': 'cs_2'}})
+        v.start()
+        until(lambda: v.status()['types'].get('woocommerce.order') == 3, 40, 0.3)
+        assert shop.lies == 0 and v.stop() == 0
     finally:
         far.stop()
 

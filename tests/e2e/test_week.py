@@ -100,11 +100,15 @@ def week(tmp_path):
 
 
 def wrong(bus, o):
-    """What of an order's money is not as it should be, or None."""
+    """What of an order's money is not as it should be, or of its last state, or None."""
     try:
-        money = bus.ask('timeline', subject=f"order:shop/{o['number']}")['money']
+        t = bus.ask('timeline', subject=f"order:shop/{o['number']}")
     except No as e:
         return str(e)
+    money = t['money']
+    told = [r['data'].get('source_status') for r in t['records'] if r['kind'] == 'event' and r['type'] == 'order.placed']
+    if not told or told[-1].replace('-', '_') != o['status']:
+        return f'told {told}: {o}'
     money = {k: cents(x.data.decode()) for k, x in money.items() if hasattr(x, 'data')}
     ordered = 0 if o['status'] == 'cancelled' else cents(o['gross'])
     credited = sum(cents(c['gross']) for c in o['credits'])
