@@ -8,7 +8,7 @@
 #include "broker/base/zone.h"
 #include "broker/core/lane.h"
 
-#define STALL_MS 50
+#define STALL_MS 50 /* between tries at a full queue, at most: from 1 on */
 
 /* ---- subscriptions ---- */
 
@@ -112,7 +112,7 @@ delivery_attach(struct delivery *d, struct sub *s, struct session *who,
 	s->window = window;
 	s->bytes = bytes;
 	s->patience_ms = patience_ms;
-	s->stalled = 0;
+	s->stalled = s->stall_ms = 0;
 }
 
 void
@@ -427,9 +427,14 @@ send_one(struct delivery *d, struct sub *s, struct lane *l)
 		    buf_all(&header), buf_all(&blob));
 		if (e == ERR_OK) {
 			lane_hand(d, l, blob.n);
+			s->stall_ms = 0;
 		} else {
+			/* one that reads has room again at once */
 			go_on = false;
-			s->stalled = clock_mono() + STALL_MS * NS_PER_MS;
+			s->stall_ms = s->stall_ms == 0 ? 1 : 2 * s->stall_ms;
+			if (s->stall_ms > STALL_MS)
+				s->stall_ms = STALL_MS;
+			s->stalled = clock_mono() + s->stall_ms * NS_PER_MS;
 			if (e == ERR_CLOSED)
 				s->session->over = true;
 		}

@@ -61,7 +61,8 @@ struct sub {
 	uint32_t window, in_hand, suspects;
 	size_t bytes, bytes_in_hand;
 	int64_t patience_ms;
-	int64_t stalled; /* the peer's queue was full: not before */
+	int64_t stalled;  /* the peer's queue was full: not before */
+	int64_t stall_ms; /* how long the last pause for it was */
 	uint64_t settled, lost, sent;
 	uint64_t verdicts[SETTLE_ASK + 1]; /* of its connector, by verdict */
 };

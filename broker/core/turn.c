@@ -25,7 +25,7 @@
 #include "broker/core/fail.h"
 
 #define TICK_MS 1000
-#define DEAF_MS 10 /* until a peer's full queue is tried again */
+#define DEAF_MS 2 /* until a peer's full queue is tried again */
 #define FULL_PAUSE_NS NS_PER_SEC
 #define TURN_SLOW_NS (50 * NS_PER_MS)
 #define TURN_LEAST 16

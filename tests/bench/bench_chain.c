@@ -240,7 +240,9 @@ round_deliver(size_t n, bool stuck)
 	struct buf *b = orders(n);
 	double t;
 
-	client_hello(&books[0].c); /* in session, not subscribed */
+	/* in session, not subscribed: nothing is sent to who does not read */
+	client_hello(&books[0].c);
+	client_hello(&books[1].c);
 	client_hello(&shop);
 	client_publish(&shop, b, n);
 	rig_events_free(b, n);

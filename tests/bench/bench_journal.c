@@ -1,7 +1,7 @@
 /*
  * bench_journal - what a long journal costs. One journal of BENCH_JOURNAL
  * events (10 million, or what half of the free disk holds; building stops early
- * when it has taken BENCH_JOURNAL_SECONDS, 330, and the names then say how far
+ * when it has taken BENCH_JOURNAL_SECONDS, 240, and the names then say how far
  * it came) is published through the bus, most of it many events to a PUB, and
  * on the way one by one:
  *
@@ -168,7 +168,7 @@ long_journal(void)
 		    (unsigned long long)most);
 		want = most;
 	}
-	until = bench_now() + (double)number("BENCH_JOURNAL_SECONDS", 330);
+	until = bench_now() + (double)number("BENCH_JOURNAL_SECONDS", 240);
 	(void)restart(systems);
 	(void)sample();
 	first = median3();

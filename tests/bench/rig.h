@@ -26,7 +26,7 @@
 #include "tests/bench/bench.h"
 
 #define RIG_BODY 1024
-#define RIG_PATIENCE 240 /* seconds without an answer */
+#define RIG_PATIENCE 120 /* seconds without an answer */
 #define RIG_WINDOW \
 	1000 /* PUBs on their way; the broker says how many it takes */
 

@@ -7,7 +7,7 @@
 #
 #   BENCH="map json"   these alone (bench_map, bench_json); default: all
 #   BENCH_SKIP="..."   all but these
-#   BENCH_PART=300     seconds that one may take before it is ended
+#   BENCH_PART=480     seconds that one may take before it is ended
 #
 # Everything that runs or lies about while it measures is a child of this script
 # or below one folder, and is gone when it ends, however it ends.
@@ -39,7 +39,7 @@ for b in "$build"/bench/bench_*; do
 	echo "== bench_$name" >&2
 	begin=$SECONDS
 	# a group of its own, so that what it started goes with it
-	setsid timeout -k 10 "${BENCH_PART:-300}" "$b" >"$TMPDIR/lines" &
+	setsid timeout -k 10 "${BENCH_PART:-480}" "$b" >"$TMPDIR/lines" &
 	pid=$!
 	wait "$pid" || { bad=1; echo "bench_$name: failed" >&2; }
 	kill -- "-$pid" 2>/dev/null
