@@ -38,14 +38,26 @@ bench_median(double *v, size_t n)
 	return n % 2 == 1 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-/* One line of bench.tsv. A peer of 0 is absent: no line, it was said before. */
+/* A figure that stands alone. */
+static inline void
+bench_alone(const char *name, double value, const char *unit)
+{
+	printf("%s\t%.3f\t%s\t-\t0\t0\n", name, value, unit);
+	fflush(stdout);
+}
+
+/* One line of bench.tsv. Beside a peer of 0, which is absent as was said
+ * before, the figure stands alone. */
 static inline void
 bench_line(const char *name, double value, const char *unit, const char *peer,
     double peer_value)
 {
-	if (peer_value > 0)
-		printf("%s\t%.3f\t%s\t%s\t%.3f\t%.2f\n", name, value, unit,
-		    peer, peer_value, value / peer_value);
+	if (peer_value <= 0) {
+		bench_alone(name, value, unit);
+		return;
+	}
+	printf("%s\t%.3f\t%s\t%s\t%.3f\t%.2f\n", name, value, unit, peer,
+	    peer_value, value / peer_value);
 	fflush(stdout);
 }
 
@@ -55,17 +67,12 @@ static inline void
 bench_time(const char *name, double value, const char *unit, const char *peer,
     double peer_value)
 {
-	if (peer_value > 0)
-		printf("%s\t%.3f\t%s\t%s\t%.3f\t%.2f\n", name, value, unit,
-		    peer, peer_value, peer_value / value);
-	fflush(stdout);
-}
-
-/* A figure that stands alone. */
-static inline void
-bench_alone(const char *name, double value, const char *unit)
-{
-	printf("%s\t%.3f\t%s\t-\t0\t0\n", name, value, unit);
+	if (peer_value <= 0) {
+		bench_alone(name, value, unit);
+		return;
+	}
+	printf("%s\t%.3f\t%s\t%s\t%.3f\t%.2f\n", name, value, unit, peer,
+	    peer_value, peer_value / value);
 	fflush(stdout);
 }
 

@@ -290,13 +290,6 @@ compare(struct peer *red)
 	    "Node-RED, nothing stored", bench_median(reds, ROUNDS));
 	bench_line("webhook_to_200", bench_median(ours, ROUNDS), "requests/s",
 	    "write+fdatasync each", bench_median(floors, ROUNDS));
-	if (red->pid <= 0) {
-		bench_alone(
-		    "webhook_to_200_p50", bench_median(p50, ROUNDS), "ms");
-		bench_alone(
-		    "webhook_to_200_p99", bench_median(p99, ROUNDS), "ms");
-		return;
-	}
 	bench_time("webhook_to_200_p50", bench_median(p50, ROUNDS), "ms",
 	    "Node-RED, nothing stored", bench_median(red50, ROUNDS));
 	bench_time("webhook_to_200_p99", bench_median(p99, ROUNDS), "ms",

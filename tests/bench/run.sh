@@ -44,7 +44,8 @@ for b in "$build"/bench/bench_*; do
 	wait "$pid" || { bad=1; echo "bench_$name: failed" >&2; }
 	kill -- "-$pid" 2>/dev/null
 	pid=
-	grep -P '^[a-z0-9_]+\t' "$TMPDIR/lines" | tee -a "$out" >&2
+	# once, where more than one peer of it is absent
+	awk '/^[a-z0-9_]+\t/ && !seen[$0]++' "$TMPDIR/lines" | tee -a "$out" >&2
 	echo "   $((SECONDS - begin)) s" >&2
 	rm -rf "${TMPDIR:?}"/*
 done
@@ -60,7 +61,7 @@ awk -F'\t' '
 		return v t
 	}
 	NR == FNR { if ($1 !~ /^#/ && NF > 1) { words[$1] = $2; order[++n] = $1 } next }
-	FNR > 1 { row[$1] = row[$1] sprintf("| %s | %s %s | %s | %s |\n", words[$1],
+	FNR > 1 && ($4 != "-" || row[$1] == "") { row[$1] = row[$1] sprintf("| %s | %s %s | %s | %s |\n", words[$1],
 		figure($2), $3, $4 == "-" ? "" : $4 ($5 > 0 ? ": " figure($5) " " $3 : ""),
 		$6 > 0 ? sprintf("%.1f x", $6) : "") }
 	END {

@@ -103,6 +103,7 @@ dial(struct producer *p)
 	check("connect", s);
 	jsOptions_Init(&o);
 	o.PublishAsync.MaxPending = WINDOW;
+	o.PublishAsync.StallWait = 60000; /* of a loaded machine; not 200 ms */
 	check("JetStream", natsConnection_JetStream(&p->js, p->nc, &o));
 }
 
