@@ -58,6 +58,7 @@ keep(const struct core *core, const struct ruleset *rs)
 enum err
 rules_bundle(const struct core *core, const uint8_t hash[32], struct buf *out)
 {
+	uint8_t own[32];
 	struct buf path;
 	enum err e;
 
@@ -68,6 +69,10 @@ rules_bundle(const struct core *core, const uint8_t hash[32], struct buf *out)
 	if (e == ERR_NOTFOUND)
 		e = err_note(e, "%s is not there; restore it from a backup",
 		    buf_cstr(&path));
+	sha256(buf_all(out), own);
+	if (e == ERR_OK && memcmp(own, hash, 32) != 0)
+		e = err_note(ERR_SIGNATURE,
+		    "%s is damaged; restore it from a backup", buf_cstr(&path));
 	buf_fini(&path);
 	return e;
 }

@@ -75,7 +75,8 @@ enum err rules_answer(struct rules *r, const struct action *a) MUST_CHECK;
 /* Did this turn deploy or go back? */
 bool rules_deployed(const struct rules *r);
 
-/* The bundle of a ruleset that the journal names; ERR_NOTFOUND. Any thread. */
+/* The bundle of a ruleset that the journal names, into an empty buf;
+ * ERR_NOTFOUND, ERR_SIGNATURE for a damaged one. Any thread. */
 enum err rules_bundle(const struct core *core, const uint8_t hash[32],
     struct buf *out) MUST_CHECK;
 

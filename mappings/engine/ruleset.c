@@ -434,6 +434,8 @@ bundle_read(
 	struct mp m;
 	enum err e;
 
+	if ((e = mp_check(bundle)) != ERR_OK)
+		return e;
 	r->packs_dir = arena_strdup(&r->arena, slice_str(packs));
 	if (r->packs_dir == NULL)
 		return room("a path");

@@ -469,7 +469,12 @@ def test_a_deployed_ruleset_that_is_lost(desk):
     assert desk.run('map', 'deploy', '--yes').returncode == 0
     now = desk.versions()['now']
     desk.b.stop()
-    (desk.b.folder / 'data' / 'rulesets' / now).unlink()
+    file = desk.b.folder / 'data' / 'rulesets' / now
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    desk.b.start(wait=False)
+    assert desk.b.process.wait(20) != 0 and 'is damaged' in desk.b.text()
+    file.unlink()
     desk.b.start(wait=False)
     assert desk.b.process.wait(20) != 0 and 'restore it from a backup' in desk.b.text()
     log = open(desk.b.log, 'ab')

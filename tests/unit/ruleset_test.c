@@ -3,6 +3,7 @@
 
 #include "broker/base/file.h"
 #include "broker/base/json.h"
+#include "mappings/engine/bundle.h"
 #include "mappings/engine/ruleset.h"
 #include "tests/unit/t.h"
 
@@ -597,6 +598,97 @@ clean(void)
 		exit(1);
 }
 
+/* What a bundle was made of comes back out of it, rows and settings too. */
+T(bundle)
+{
+	static const char other[] =
+	    "broker: {packs: packs}\n"
+	    "systems:\n"
+	    "  main: {use: shop, key: s3cret, zone: UTC}\n"
+	    "  ledger: {use: books, of: main, tables: {account: {rows: {card: "
+	    "['1500', 2]}}}}\n";
+	struct ruleset *a, *b = NULL;
+	struct buf one, two, answers;
+	struct faults f;
+
+	buf_init(&one, BUNDLE_MAX);
+	buf_init(&two, BUNDLE_MAX);
+	buf_init(&answers, 4096);
+	CHECK_OK(
+	    json_to_mp(S("[[\"ledger\", \"books.post\", \"account\", \"gold\", "
+			 "[\"1600\", \"3\"]]]"),
+		&answers, NULL));
+	a = good(other, buf_all(&answers));
+	CHECK_OK(ruleset_bundle(a, &one));
+	CHECK_OK(
+	    bundle_unpack(buf_all(&one), SLICE_EMPTY, NULL, path("unpacked")));
+	faults_init(&f);
+	CHECK_OK(ruleset_of_bundle(&b, buf_all(&one), path("unpacked"), &f));
+	CHECK(b != NULL && memcmp(ruleset_hash(a), ruleset_hash(b), 32) == 0);
+	if (b != NULL)
+		CHECK_OK(ruleset_bundle(b, &two));
+	CHECK(slice_eq(buf_all(&one), buf_all(&two)));
+	/* cut short anywhere it is refused, and nothing is made of it */
+	for (size_t n = 0; n < one.n; n += 1 + one.n / 200) {
+		struct ruleset *c = NULL;
+
+		CHECK(ruleset_of_bundle(&c, slice_of(one.p, n),
+			  path("unpacked"), &f) != ERR_OK);
+		CHECK(c == NULL);
+	}
+	bundle_remove(path("unpacked"));
+	CHECK(access(path("unpacked"), F_OK) != 0);
+	faults_fini(&f);
+	ruleset_free(a);
+	ruleset_free(b);
+	buf_fini(&one);
+	buf_fini(&two);
+	buf_fini(&answers);
+}
+
+T(changes)
+{
+	static const char *const may[] = {"shop/a.map.yaml",
+	    "shop-1/schema/shop.order.yaml", "canonical/order.placed.yaml",
+	    "a/b.c.map.yaml"};
+	static const char *const may_not[] = {"", "/", "shop/pack.yaml",
+	    "shop/.map.yaml", "shop/a.yaml", "a.map.yaml", "/a.map.yaml",
+	    "../a.map.yaml", "shop/../a.map.yaml", "shop/x/a.map.yaml",
+	    "shop/schema/../a.yaml", "shop/schema/.yaml", "./a.map.yaml",
+	    "shop/schema/x/a.yaml", "canonical/.x.yaml", "canonical/a.map",
+	    "shop//a.map.yaml", "shop/a b.map.yaml", "shop/a\n.map.yaml"};
+	struct bundle_file *files;
+	struct arena a;
+	struct buf mp;
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(may) / sizeof(*may); i++)
+		CHECK(change_allowed(slice_str(may[i])));
+	for (size_t i = 0; i < sizeof(may_not) / sizeof(*may_not); i++)
+		CHECK(!change_allowed(slice_str(may_not[i])));
+	arena_init(&a, 1 << 20);
+	buf_init(&mp, 1 << 16);
+	mp_put_array(&mp, 2);
+	mp_put_array(&mp, 2);
+	mp_put_cstr(&mp, "shop/a.map.yaml");
+	mp_put_bin(&mp, S("map: a"));
+	mp_put_array(&mp, 2);
+	mp_put_cstr(&mp, "shop/b.map.yaml");
+	mp_put_nil(&mp);
+	CHECK_OK(change_read(buf_all(&mp), &a, &files, &n));
+	CHECK(n == 2 && !files[0].gone && files[1].gone);
+	CHECK(slice_is(files[0].bytes, "map: a"));
+	CHECK(bundle_find(files, n, S("shop/b.map.yaml")) == &files[1]);
+	CHECK(bundle_find(files, n, S("shop/c.map.yaml")) == NULL);
+	for (size_t i = 0; i < mp.n; i++)
+		CHECK(change_read(slice_of(mp.p, i), &a, &files, &n) != ERR_OK);
+	CHECK_ERR(
+	    change_read(S("\xdd\xff\xff\xff\xff"), &a, &files, &n), ERR_SYNTAX);
+	arena_fini(&a);
+	buf_fini(&mp);
+}
+
 T_MAIN(prepare(); T_RUN(routes) T_RUN(types) T_RUN(scopes) T_RUN(evaluates)
 	   T_RUN(rows) T_RUN(answers) T_RUN(rows_wrong) T_RUN(all_faults)
-	       T_RUN(cycle) T_RUN(stray_emit) T_RUN(hash) clean())
+	       T_RUN(cycle) T_RUN(stray_emit) T_RUN(hash) T_RUN(bundle)
+		   T_RUN(changes) clean())
