@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import urllib.request
 
@@ -27,6 +28,7 @@ def broker(tmp_path):
                       .replace('schema: toyshop.payment/1', 'schema: toyshop.payment/1\nopen: true'))
     yield b
     b.close()
+    shutil.rmtree(b.folder / 'data', ignore_errors=True)
 
 
 def test_live_events_that_drift_are_shown_and_go_on(broker):

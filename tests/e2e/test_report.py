@@ -1,6 +1,7 @@
 """`unmatched: report`: the default is used, nothing waits, and each key that has
 no row is asked about once."""
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -22,6 +23,7 @@ def broker(tmp_path):
                        .replace('payment: payment_id', 'payment: "{lookup(kind, payment_id)} {lookup(clearing, method)}"'))
     yield b
     b.close()
+    shutil.rmtree(b.folder / 'data', ignore_errors=True)
 
 
 def questions(cli, n):

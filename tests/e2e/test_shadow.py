@@ -27,6 +27,7 @@ def broker(tmp_path):
     yield make
     for b in made:
         b.close()
+        shutil.rmtree(b.folder / 'data', ignore_errors=True)    # 200 MB of a segment and its spare
 
 
 class Desk:
