@@ -100,8 +100,9 @@ e2e: all ## the end-to-end tests alone
 fault: ## weeks of 2,000 orders, one with processes killed, a full disk and closed books; 1,000 rounds at named failpoints; 10,000 power failures; hostile peers, a bad network
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/fault DEFS=-DVAYLA_FAILPOINTS all
 	@VAYLA_BUILD=build/fault /usr/bin/python3 -m pytest -q -rP -p no:cacheprovider tests/fault
-	@VAYLA_BUILD=build/fault VAYLA_CRASH_ROUNDS=200 VAYLA_FAIL_ROUNDS=1000 VAYLA_SCHEDULES=10000 \
-		/usr/bin/python3 -m pytest -q -rP -p no:cacheprovider tests/e2e/test_crash.py tests/e2e/test_power.py
+	@VAYLA_BUILD=build/fault VAYLA_CRASH_ROUNDS=200 VAYLA_FAIL_ROUNDS=1000 VAYLA_SCHEDULES=10000 VAYLA_STANDBY_ROUNDS=200 \
+		/usr/bin/python3 -m pytest -q -rP -p no:cacheprovider tests/e2e/test_crash.py tests/e2e/test_power.py \
+		tests/e2e/test_standby.py
 
 DIFF_SEED ?= $(shell date +%s)
 .PHONY: diff

@@ -269,6 +269,34 @@ begin_segment(struct log *l, const char *from, int fd)
 	return ERR_OK;
 }
 
+/* A crash between a segment's end and its cutting: as if it had been cut, so
+ * that its bytes are the same everywhere. */
+static enum err
+cut_closed(struct log *l, struct segment *s, uint64_t next)
+{
+	char name[LOG_NAME], path[PATH_MAX];
+	enum err e;
+	int fd;
+
+	if (s->size < l->seg_bytes)
+		return ERR_OK;
+	log_name(name, s->first, "seg");
+	e = log_path(l, name, path);
+	if (e != ERR_OK)
+		return e;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(ERR_DENIED, "cannot open %s", path);
+	/* One that is damaged is left to whoever reads it. */
+	if (sparse_load(l, s, fd, next) == ERR_OK &&
+	    ftruncate(fd, (off_t)s->end) == 0) {
+		l->stat.bytes -= s->size - s->end;
+		s->size = s->end;
+	}
+	close(fd);
+	return ERR_OK;
+}
+
 static enum err
 load_segments(struct log *l, const uint64_t *firsts, size_t n)
 {
@@ -294,6 +322,11 @@ load_segments(struct log *l, const uint64_t *firsts, size_t n)
 			close(fd);
 		else
 			l->fd = fd;
+	}
+	for (size_t i = 0; i + 1 < n && !l->read_only; i++) {
+		e = cut_closed(l, &l->segs[i], firsts[i + 1]);
+		if (e != ERR_OK)
+			return e;
 	}
 	s = &l->segs[n - 1];
 	l->stat.bytes -= s->size;

@@ -69,6 +69,13 @@ find(struct log *l, struct log_place *p, struct stretch *out)
 	return ERR_OK;
 }
 
+/* Where its frames end. One that was closed a moment ago is still to be cut. */
+static uint64_t
+end_of(const struct stretch *st)
+{
+	return st->s.end != 0 ? st->s.end : st->s.size;
+}
+
 static enum err
 open_it(const struct log *l, uint64_t first, int *fd)
 {
@@ -138,7 +145,7 @@ log_bytes(struct log *l, struct log_place *p, uint32_t head, uint32_t tail,
 		e = open_it(l, p->first, &fd);
 	if (e != ERR_OK)
 		return e;
-	limit = st.closed ? st.s.size : st.s.end;
+	limit = end_of(&st);
 	if (p->at > 0) {
 		seg_head_write(raw, &st.s.head);
 		if (log_head_sum(raw) == head)
@@ -155,7 +162,7 @@ log_bytes(struct log *l, struct log_place *p, uint32_t head, uint32_t tail,
 		close(fd);
 		*p = (struct log_place){st.next, 0};
 		e = find(l, p, &st);
-		limit = st.closed ? st.s.size : st.s.end;
+		limit = end_of(&st);
 		if (e == ERR_OK)
 			e = open_it(l, p->first, &fd);
 		if (e != ERR_OK)

@@ -106,8 +106,11 @@ reply(struct ship *s, const struct follower *f, const char *what,
 static void
 refuse(struct ship *s, const struct follower *f, enum err e)
 {
+	/* What a trim or a rotation was just doing is over in a moment. */
+	bool later = err_class(e) == CLASS_RETRY || e == ERR_NOTFOUND;
+
 	buf_reset(&s->out);
-	reply(s, f, "no", NULL, 0, err_last());
+	reply(s, f, later ? "later" : "no", NULL, 0, err_last());
 	if (e == ERR_STATE || e == ERR_DENIED)
 		say(SAY_ERROR, "standby", "refused: %s", err_last());
 }

@@ -139,6 +139,8 @@ answer(struct line *l, int ms)
 		    (uint64_t)n != l->n ||
 		    !mp_get_str(buf_all(&l->header), "what", &what))
 			continue; /* of an earlier question */
+		if (slice_is(what, "later"))
+			return err_note(ERR_BUSY, "the primary: not now");
 		if (!slice_is(what, "no"))
 			return ERR_OK;
 		(void)mp_get_str(buf_all(&l->header), "text", &text);
@@ -388,8 +390,10 @@ follow(const struct config *c)
 			    "broker");
 		if (e == ERR_DENIED)
 			e = again(&f);
-		f.up = e == ERR_OK;
-		if (e == ERR_TIMEOUT)
+		f.up = e == ERR_OK || e == ERR_BUSY;
+		if (e == ERR_BUSY)
+			usleep(100000);
+		if (e == ERR_TIMEOUT || e == ERR_BUSY)
 			e = ERR_OK;
 	}
 	line_close(&f.line);
