@@ -11,18 +11,17 @@ log=$to/log
 : >"$log"
 absent() { echo "absent: $1: $2" >&2; }
 
-npm_get() { # package version
-	[ -d "$to/node_modules/$1" ] && return
+# Together: npm takes away what an installation does not name.
+packages=(jsonata@2.2.2 node-red@4.1.8)
+if [ ! -d "$to/node_modules/jsonata" ] || [ ! -d "$to/node_modules/node-red" ]; then
+	[ -f "$to/package.json" ] || echo '{"private": true}' >"$to/package.json"
 	if ! command -v npm >/dev/null; then
-		absent "$1" "there is no npm"
+		absent "JSONata, Node-RED" "there is no npm"
 	elif ! timeout 240 npm install --prefix "$to" --no-save --no-audit \
-		--no-fund --ignore-scripts "$1@$2" >>"$log" 2>&1; then
-		absent "$1" "npm could not get it; see $log"
+		--no-fund --ignore-scripts "${packages[@]}" >>"$log" 2>&1; then
+		absent "JSONata, Node-RED" "npm could not get them; see $log"
 	fi
-}
-[ -f "$to/package.json" ] || echo '{"private": true}' >"$to/package.json"
-npm_get jsonata 2.2.2
-npm_get node-red 4.1.8
+fi
 
 if [ ! -x "$to/bloblang" ]; then
 	out=$(realpath "$to")/bloblang

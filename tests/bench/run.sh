@@ -22,8 +22,16 @@ tests/bench/peers.sh "$BENCH_PEERS"
 TMPDIR=$(mktemp -d /var/tmp/vayla-bench.XXXXXX) || exit 1
 export TMPDIR
 pid=
-finish() {
+# What left its group (a peer's daemon) is known by the folder it was given.
+end_all() {
 	[ -z "$pid" ] || kill -- "-$pid" 2>/dev/null
+	for e in $(grep -lzs "^TMPDIR=$TMPDIR\$" /proc/[0-9]*/environ); do
+		e=${e#/proc/}
+		kill "${e%/environ}" 2>/dev/null
+	done
+}
+finish() {
+	end_all
 	rm -rf "$TMPDIR"
 }
 trap finish EXIT
@@ -42,7 +50,7 @@ for b in "$build"/bench/bench_*; do
 	setsid timeout -k 10 "${BENCH_PART:-480}" "$b" >"$TMPDIR/lines" &
 	pid=$!
 	wait "$pid" || { bad=1; echo "bench_$name: failed" >&2; }
-	kill -- "-$pid" 2>/dev/null
+	end_all
 	pid=
 	# once, where more than one peer of it is absent
 	awk '/^[a-z0-9_]+\t/ && !seen[$0]++' "$TMPDIR/lines" | tee -a "$out" >&2
