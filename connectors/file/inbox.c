@@ -348,7 +348,9 @@ make_event(struct inbox *in, const struct csv_row *row)
 		    EVENT_TEXT - 1 - ID_HEX);
 	if (doubled(in, ev.id))
 		return err_note(ERR_EXISTS,
-		    "\"%.*s\" stands in this file before; the first one counts",
+		    "\"%.*s\" stands in this file before; the first one counts "
+		    "(rows that are not the same need more in the id of the "
+		    "pack's pick)",
 		    SLICE_ARG(ev.id));
 	(void)snprintf(id, sizeof(id), "%.*s:%s", SLICE_ARG(ev.id), in->id);
 	ev.id = slice_str(id);

@@ -212,7 +212,10 @@ value(struct sheet *r, const struct sheet_column *c, struct slice cell,
 	}
 	buf_init(&b, 128);
 	if (!csv_number(cell, r->way->decimal, r->way->thousands, &b))
-		why = "is no number";
+		why = csv_number(cell, r->way->decimal, ' ', &b)
+			  ? "is no number; when a blank parts the thousands, "
+			    "say thousands: space under csv:"
+			  : "is no number";
 	else if (dec_parse(buf_all(&b), &d) != ERR_OK ||
 		 dec_store(d, &d) != ERR_OK)
 		why = "is too large or too fine a number";

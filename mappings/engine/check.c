@@ -174,6 +174,10 @@ unknown_name(struct lang *l, const struct expr *x)
 	if (odd != NULL)
 		lang_fault(l, x, "the field %.*s is written $in.'%.*s'",
 		    SLICE_ARG(*odd), SLICE_ARG(*odd));
+	else if (table_find(l, x->root) != NULL)
+		lang_fault(l, x,
+		    "%.*s is a table; its row for a key is lookup(%.*s, key)",
+		    SLICE_ARG(x->root), SLICE_ARG(x->root));
 	else if (near != NULL)
 		lang_fault(l, x, "no name %.*s here; did you mean %s?",
 		    SLICE_ARG(x->root), near);
