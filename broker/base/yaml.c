@@ -222,6 +222,24 @@ refuse_marks(struct reader *r, yaml_mark_t at, const yaml_char_t *anchor,
 		    (const char *)tag);
 }
 
+/* Is this empty value that of a key behind a comma, without a colon? As in
+ * {saldo: 12,90}. */
+static bool
+comma_ended(const struct reader *r, yaml_mark_t at)
+{
+	const struct level *l = r->depth > 0 ? &r->open[r->depth - 1] : NULL;
+	size_t end;
+
+	if (l == NULL || l->node->kind != YAML_MAP || l->key == NULL ||
+	    l->last == NULL || l->last->kind != YAML_SCALAR)
+		return false;
+	end = l->key->column - 1; /* in characters, as libyaml counts */
+	for (size_t i = 0; i < l->key->text.n; i++)
+		end += (l->key->text.p[i] & 0xc0) != 0x80;
+	return l->key->style == YAML_PLAIN && l->key->line == at.line + 1 &&
+	       end == at.column;
+}
+
 static bool
 on_scalar(struct reader *r, const yaml_event_t *e)
 {
@@ -251,7 +269,12 @@ on_scalar(struct reader *r, const yaml_event_t *e)
 		return false;
 	}
 	y->text = slice_of(copy, text.n);
-	if (y->style == YAML_PLAIN && text.n == 0)
+	if (y->style == YAML_PLAIN && text.n == 0 && !key &&
+	    comma_ended(r, e->start_mark))
+		fault(r->faults, r->file, y,
+		    "a value is missing; within braces a comma ends the value "
+		    "before it, and quotes keep it: \"12,90\"");
+	else if (y->style == YAML_PLAIN && text.n == 0)
 		fault(r->faults, r->file, y,
 		    key ? "a key is missing before the colon"
 			: "a value is missing; write null, \"\", [] or {}, or "

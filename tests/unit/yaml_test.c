@@ -140,6 +140,11 @@ T(what_the_subset_leaves_out)
 		"or leave the line out\n"
 		"f.yaml:3:4: a value is missing; write null, \"\", [] or {}, "
 		"or leave the line out\n"},
+	    {"a: {Saldo: 12,90}\nb: {c: 1, d: }\n",
+		"f.yaml:1:17: a value is missing; within braces a comma ends "
+		"the value before it, and quotes keep it: \"12,90\"\n"
+		"f.yaml:2:14: a value is missing; write null, \"\", [] or {}, "
+		"or leave the line out\n"},
 	    {"a: 1\n---\nb: 2\n",
 		"f.yaml:2:1: a second document begins here (---); a file "
 		"holds one\n"},
