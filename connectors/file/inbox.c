@@ -20,7 +20,6 @@
 #include "broker/base/file.h"
 #include "broker/base/say.h"
 #include "connectors/file/spot.h"
-#include "connectors/sdk/native.h"
 
 #define PUBS_OPEN 2
 #define PUB_ROWS 256
@@ -31,7 +30,6 @@
 #define TELL_BYTES (TOLD * 1024)
 #define AGAIN_NS (5 * NS_PER_SEC)
 #define PATH_BYTES 4096
-#define ID_HEX 32
 #define CHUNK ((size_t)65536)
 
 struct inbox;
@@ -65,13 +63,12 @@ struct inbox {
 	char name[SPOT_NAME + 1];
 	struct buf text;
 	int64_t mtime;
-	char id[ID_HEX + 1]; /* of this file and no other */
+	char id[SHEET_FILE_ID + 1]; /* of this file and no other */
 	struct sheet sheet;
 	struct arena keep, scratch;
 	bool ended; /* all rows are read */
 	size_t rows, taken, bad;
-	uint64_t *ids; /* of its rows, hashed: for doubles */
-	size_t ids_cap;
+	struct sheet_ids ids;
 	struct buf told, spoilt; /* lines for people; the rows themselves */
 	char broken[1024];	 /* the file as a whole; empty: it is not */
 
@@ -260,8 +257,7 @@ forget(struct inbox *in)
 	buf_init(&in->spoilt, 2 * PICK_BYTES);
 	arena_reset(&in->keep);
 	arena_reset(&in->scratch);
-	free(in->ids);
-	in->ids = NULL;
+	sheet_ids_fini(&in->ids);
 	in->rows = in->taken = in->bad = 0;
 	in->ended = false;
 	in->broken[0] = '\0';
@@ -279,79 +275,21 @@ later(struct inbox *in, const char *why)
 
 /* ---- a row ---- */
 
-/* Was this id there before in this file? Its hash stands for it: 64 bits. */
-static bool
-doubled(struct inbox *in, struct slice id)
-{
-	uint8_t sum[32];
-	uint64_t h;
-
-	sha256(id, sum);
-	memcpy(&h, sum, sizeof(h));
-	if (h == 0)
-		h = 1;
-	for (size_t i = h & (in->ids_cap - 1);;
-	     i = (i + 1) & (in->ids_cap - 1)) {
-		if (in->ids[i] == h)
-			return true;
-		if (in->ids[i] == 0) {
-			in->ids[i] = h;
-			return false;
-		}
-	}
-}
-
-static enum err
-request_put(
-    const struct inbox *in, uint32_t line, struct slice *out, struct arena *a)
-{
-	struct buf b;
-	enum err e;
-
-	buf_init(&b, 4096);
-	mp_put_map(&b, 4);
-	mp_put_cstr(&b, "file");
-	mp_put_cstr(&b, in->name);
-	mp_put_cstr(&b, "line");
-	mp_put_int(&b, line);
-	mp_put_cstr(&b, "modified");
-	mp_put_time(&b, in->mtime);
-	mp_put_cstr(&b, "row");
-	mp_put_int(&b, in->sheet.row);
-	e = buf_check(&b) == ERR_OK ? arena_copy(a, buf_all(&b), out)
-				    : ERR_LIMIT;
-	buf_fini(&b);
-	return e;
-}
-
 /* The row in in->row as one record in in->event. */
 static enum err
 make_event(struct inbox *in, const struct csv_row *row)
 {
 	const struct sdk_system *x = &in->sdk->systems[0];
-	struct formula_env env = {buf_all(&in->row), x->open, SLICE_EMPTY, 0};
-	char id[EVENT_TEXT + ID_HEX + 2];
+	const struct sheet_file from = {in->name, in->mtime, x->open};
+	char id[EVENT_TEXT + SHEET_FILE_ID + 2];
 	struct event ev;
 	enum err e;
 
-	native_init(&ev);
-	ev.source = x->conf->name;
-	ev.data = env.in;
-	e = request_put(in, row->line, &env.request, &in->scratch);
-	if (e == ERR_OK)
-		e = native_fill(
-		    &in->pick->event, &env, in->mtime, &in->scratch, &ev);
+	e = sheet_event(&in->sheet, &from, row->line, buf_all(&in->row),
+	    &in->ids, &in->scratch, &ev);
 	if (e != ERR_OK)
 		return e;
-	if (ev.id.n + 1 + ID_HEX > EVENT_TEXT)
-		return err_note(ERR_LIMIT, "id: longer than %d bytes",
-		    EVENT_TEXT - 1 - ID_HEX);
-	if (doubled(in, ev.id))
-		return err_note(ERR_EXISTS,
-		    "\"%.*s\" stands in this file before; the first one counts "
-		    "(rows that are not the same need more in the id of the "
-		    "pack's pick)",
-		    SLICE_ARG(ev.id));
+	ev.source = x->conf->name;
 	(void)snprintf(id, sizeof(id), "%.*s:%s", SLICE_ARG(ev.id), in->id);
 	ev.id = slice_str(id);
 	buf_reset(&in->event);
@@ -472,8 +410,8 @@ identify(struct inbox *in)
 	hex_put(&b, slice_of(content, 32));
 	sha256(buf_all(&b), sum);
 	buf_reset(&b);
-	hex_put(&b, slice_of(sum, ID_HEX / 2));
-	memcpy(in->id, buf_cstr(&b), ID_HEX + 1);
+	hex_put(&b, slice_of(sum, SHEET_FILE_ID / 2));
+	memcpy(in->id, buf_cstr(&b), SHEET_FILE_ID + 1);
 	buf_fini(&b);
 }
 
@@ -527,11 +465,9 @@ load(struct inbox *in)
 		look_through(in);
 	if (in->broken[0] != '\0')
 		return ERR_OK;
-	for (in->ids_cap = 64; in->ids_cap < 2 * in->rows;)
-		in->ids_cap *= 2;
-	in->ids = calloc(in->ids_cap, sizeof(*in->ids));
-	if (in->ids == NULL)
-		return err_note(ERR_NOMEM, "%zu rows", in->rows);
+	e = sheet_ids_init(&in->ids, in->rows);
+	if (e != ERR_OK)
+		return e;
 	arena_reset(&in->keep);
 	if (sheet_open(&in->sheet, in->pick, in->way, buf_all(&in->text),
 		&in->keep) != CSV_ROW)
@@ -577,7 +513,7 @@ place(const struct inbox *in, const char *sub, char out[PATH_BYTES])
 	    in->folder, sub, in->name);
 	buf_init(&was, 2 * TELL_BYTES);
 	ours = file_read(reason, &was) == ERR_OK &&
-	       memmem(was.p, was.n, in->id, ID_HEX) != NULL;
+	       memmem(was.p, was.n, in->id, SHEET_FILE_ID) != NULL;
 	buf_fini(&was);
 	if (!ours)
 		(void)snprintf(out, PATH_BYTES, "%s/%s/%.*s.%.8s%s", in->folder,

@@ -4,9 +4,11 @@
  * connector would not take are named on stderr.
  */
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/base/clock.h"
 #include "broker/base/config.h"
 #include "broker/base/file.h"
 #include "broker/base/json.h"
@@ -22,6 +24,8 @@ struct reading {
 	struct faults f;
 	struct picks picks;
 	struct pick_way way;
+	struct slice made; /* the settings */
+	struct sheet_ids ids;
 	size_t bad;
 };
 
@@ -70,6 +74,10 @@ way_make(struct reading *x)
 		x->picks.v[0].at, &x->f, &x->way))
 		e = err_note(ERR_CONFIG,
 		    "give what is missing with --settings '{NAME: VALUE}'");
+	if (e == ERR_OK)
+		e = arena_copy(&x->a, buf_all(&settings), &x->made);
+	if (e == ERR_OK)
+		e = sheet_ids_init(&x->ids, (size_t)x->picks.v[0].rows);
 	buf_fini(&settings);
 	return e;
 }
@@ -86,9 +94,29 @@ bad_row(struct reading *x, const struct sheet *sheet)
 	x->bad++;
 }
 
+/* Would the connector take it? Says why not. */
+static bool
+taken(struct reading *x, const struct sheet *sheet,
+    const struct sheet_file *from, const struct csv_row *row, struct slice mp)
+{
+	struct event ev;
+
+	if (sheet_event(sheet, from, row->line, mp, &x->ids, &x->scratch,
+		&ev) == ERR_OK)
+		return true;
+	fprintf(stderr, "%s: %s %u: %s\n", x->file,
+	    sheet->pick->form == PICK_CSV ? "line" : "item", row->line,
+	    err_last());
+	x->bad++;
+	return false;
+}
+
 static enum err
 print(struct reading *x, struct slice text)
 {
+	const char *slash = strrchr(x->file, '/');
+	const struct sheet_file from = {
+	    slash != NULL ? slash + 1 : x->file, clock_now(), x->made};
 	struct sheet sheet;
 	struct csv_row row;
 	struct buf mp, out;
@@ -109,6 +137,15 @@ print(struct reading *x, struct slice text)
 			bad_row(x, &sheet);
 			continue;
 		}
+		if (sheet.row > (uint32_t)x->picks.v[0].rows) {
+			e = err_note(ERR_LIMIT,
+			    "%s has more than %jd rows; divide it, or raise "
+			    "`limits` of the pick",
+			    x->file, (intmax_t)x->picks.v[0].rows);
+			break;
+		}
+		if (!taken(x, &sheet, &from, &row, buf_all(&mp)))
+			continue;
 		e = mp_to_json(buf_all(&mp), JSON_COMPACT, &out);
 		buf_byte(&out, '\n');
 		if (e == ERR_OK && (e = buf_check(&out)) == ERR_OK &&
@@ -165,6 +202,7 @@ rows_verb(int argc, char **argv)
 		fwrite(x.f.text.p, 1, x.f.text.n, stderr);
 	if (e != ERR_OK && (x.f.count == 0 || x.picks.n > 0))
 		fprintf(stderr, "vayla map rows: %s\n", err_last());
+	sheet_ids_fini(&x.ids);
 	buf_fini(&text);
 	faults_fini(&x.f);
 	arena_fini(&x.scratch);

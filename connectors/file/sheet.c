@@ -3,10 +3,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
+#include "broker/base/crypt.h"
 #include "broker/base/dec.h"
 #include "broker/base/json.h"
+#include "connectors/sdk/native.h"
 #include "mappings/engine/edifact.h"
 #include "mappings/engine/xml.h"
 
@@ -97,11 +100,15 @@ heading(struct sheet *r, const struct csv_row *head, struct arena *a)
 {
 	size_t at;
 
+	r->head_line = head->line;
 	r->n = head->n;
-	r->column = arena_alloc(a, head->n * sizeof(*r->column));
+	/* trailing separators, as a title above the heading has them too */
+	while (r->n > 1 && head->cells[r->n - 1].n == 0)
+		r->n--;
+	r->column = arena_alloc(a, r->n * sizeof(*r->column));
 	if (r->column == NULL)
 		return wrong(r, CSV_BROKEN, head->line, 0, "no memory for it");
-	for (size_t i = 0; i < head->n; i++) {
+	for (size_t i = 0; i < r->n; i++) {
 		r->column[i].name = SLICE_EMPTY;
 		if (arena_copy(a, head->cells[i], &r->column[i].name) != ERR_OK)
 			return wrong(
@@ -248,8 +255,10 @@ put(struct sheet *r, const struct csv_row *row, struct buf *mp)
 		if (i >= r->n) {
 			mp->n = before;
 			return wrong(r, CSV_BAD, row->line, i + 1,
-			    "it has %zu columns, the heading %zu", row->n,
-			    r->n);
+			    "it has %zu columns, the heading (line %u) has "
+			    "%zu; when that line is a title, delete it, else "
+			    "give each column its heading",
+			    row->n, r->head_line, r->n);
 		}
 		mp_put_str(mp, r->column[i].name);
 		why = value(r, &r->column[i], cell, mp);
@@ -301,4 +310,94 @@ sheet_why(const struct sheet *r, struct buf *out)
 		buf_printf(
 		    out, " (%.*s)", SLICE_ARG(shown(r->column[k - 1].name)));
 	buf_printf(out, ": %s", r->csv.why);
+}
+
+/* ---- events ---- */
+
+enum err
+sheet_ids_init(struct sheet_ids *ids, size_t rows)
+{
+	for (ids->cap = 64; ids->cap < 2 * rows;)
+		ids->cap *= 2;
+	ids->v = calloc(ids->cap, sizeof(*ids->v));
+	return ids->v != NULL ? ERR_OK : err_note(ERR_NOMEM, "%zu rows", rows);
+}
+
+void
+sheet_ids_fini(struct sheet_ids *ids)
+{
+	free(ids->v);
+	ids->v = NULL;
+}
+
+/* Was this id there before in this file? Its hash stands for it: 64 bits. */
+static bool
+doubled(struct sheet_ids *ids, struct slice id)
+{
+	uint8_t sum[32];
+	uint64_t h;
+
+	sha256(id, sum);
+	memcpy(&h, sum, sizeof(h));
+	if (h == 0)
+		h = 1;
+	for (size_t i = h & (ids->cap - 1);; i = (i + 1) & (ids->cap - 1)) {
+		if (ids->v[i] == h)
+			return true;
+		if (ids->v[i] == 0) {
+			ids->v[i] = h;
+			return false;
+		}
+	}
+}
+
+static enum err
+request_put(const struct sheet *r, const struct sheet_file *from, uint32_t line,
+    struct slice *out, struct arena *a)
+{
+	struct buf b;
+	enum err e;
+
+	buf_init(&b, 4096);
+	mp_put_map(&b, 4);
+	mp_put_cstr(&b, "file");
+	mp_put_cstr(&b, from->name);
+	mp_put_cstr(&b, "line");
+	mp_put_int(&b, line);
+	mp_put_cstr(&b, "modified");
+	mp_put_time(&b, from->modified);
+	mp_put_cstr(&b, "row");
+	mp_put_int(&b, r->row);
+	e = buf_check(&b) == ERR_OK ? arena_copy(a, buf_all(&b), out)
+				    : ERR_LIMIT;
+	buf_fini(&b);
+	return e;
+}
+
+enum err
+sheet_event(const struct sheet *r, const struct sheet_file *from, uint32_t line,
+    struct slice row, struct sheet_ids *ids, struct arena *scratch,
+    struct event *ev)
+{
+	struct formula_env env = {row, from->settings, SLICE_EMPTY, 0};
+	enum err e;
+
+	native_init(ev);
+	ev->data = row;
+	e = request_put(r, from, line, &env.request, scratch);
+	if (e == ERR_OK)
+		e = native_fill(
+		    &r->pick->event, &env, from->modified, scratch, ev);
+	if (e != ERR_OK)
+		return e;
+	if (ev->id.n + 1 + SHEET_FILE_ID > EVENT_TEXT)
+		return err_note(ERR_LIMIT, "id: longer than %d bytes",
+		    EVENT_TEXT - 1 - SHEET_FILE_ID);
+	if (doubled(ids, ev->id))
+		return err_note(ERR_EXISTS,
+		    "\"%.*s\" stands in this file before; the first one counts "
+		    "(rows that are not the same need more in the id of the "
+		    "pack's pick)",
+		    SLICE_ARG(ev->id));
+	return ERR_OK;
 }

@@ -9,14 +9,18 @@
 #ifndef VAYLA_FILE_SHEET_H
 #define VAYLA_FILE_SHEET_H
 
+#include "broker/wire/event.h"
 #include "connectors/file/pick.h"
+
+#define SHEET_FILE_ID 32 /* bytes of a file's id, which ends an event's id */
 
 struct sheet {
 	const struct pick *pick;
 	const struct pick_way *way;
 	struct csv csv;	   /* why, bad_line, bad_column: as there */
 	struct slice head; /* the file up to the first row, as it stands */
-	size_t n;	   /* columns */
+	uint32_t head_line;
+	size_t n; /* columns, up to the last one with a heading */
 	struct sheet_column {
 		struct slice name; /* empty: has no heading, not read */
 		enum { SHEET_TEXT, SHEET_DECIMAL, SHEET_INTEGER } is;
@@ -39,5 +43,31 @@ enum csv_got sheet_next(
 
 /* "line 7, column 3 (on_hand): why", for CSV_BAD and CSV_BROKEN. */
 void sheet_why(const struct sheet *r, struct buf *out);
+
+/* The ids of a file's rows, hashed: for doubles. */
+struct sheet_ids {
+	uint64_t *v;
+	size_t cap;
+};
+
+/* For at most `rows` calls of sheet_event. ERR_NOMEM. */
+enum err sheet_ids_init(struct sheet_ids *ids, size_t rows) MUST_CHECK;
+void sheet_ids_fini(struct sheet_ids *ids);
+
+/* Where a sheet comes from, as the formulas of its pick see it. */
+struct sheet_file {
+	const char *name;
+	int64_t modified;      /* ns since 1970 */
+	struct slice settings; /* a map */
+};
+
+/*
+ * A row of sheet_next as its event, but for the source and for the file's id
+ * behind ":" at the end of the id. Texts live in `scratch`, data is `row`. An
+ * error says why this row is not taken: no id or subject, an id that `ids` has.
+ */
+enum err sheet_event(const struct sheet *r, const struct sheet_file *from,
+    uint32_t line, struct slice row, struct sheet_ids *ids,
+    struct arena *scratch, struct event *ev) MUST_CHECK;
 
 #endif

@@ -74,3 +74,23 @@ def test_rows_that_cannot_be_read_are_named(home):
         out = subprocess.run([str(VAYLA), 'map', 'rows', *words], cwd=home, capture_output=True, text=True, timeout=30,
                              env={'VAYLA_PACKS': str(home / 'mappings')})
         assert out.returncode == 1 and words[0 if words[0] == 'nopack' else 1] in out.stderr
+
+
+@pytest.mark.parametrize('text,stdout,stderr', [
+    # what the connector refuses of a row is said here as well
+    ('Tuotekoodi;Saldo;Hylly\nA;1;x\nA;2;y\nA;3;x\n;4;z\nB;5;\n',
+     ['A', 'A', 'B'], ['line 4: "A:x" stands in this file before; the first one counts', 'line 5: id']),
+    # a title above the heading, as spreadsheets fill it up with separators
+    ('Varastolista 22.11.2026;;\nTuotekoodi;Saldo;Hylly\nA;1;x\n',
+     [], ['line 2, column 2: it has 3 columns, the heading (line 1) has 1; when that line is a title, delete it',
+          'line 3, column 2: it has 3 columns']),
+])
+def test_rows_that_the_connector_would_refuse(home, text, stdout, stderr):
+    (home / 'mappings/mywarehouse').mkdir()
+    (home / 'mappings/mywarehouse/pack.yaml').write_text(blocks('yaml')[0])
+    (home / 'stock.csv').write_text(text)
+    out = subprocess.run([str(VAYLA), 'map', 'rows', 'mywarehouse', 'stock.csv'], cwd=home, capture_output=True, text=True, timeout=30,
+                         env={'VAYLA_PACKS': str(home / 'mappings')})
+    assert out.returncode == 1 and [json.loads(line)['Tuotekoodi'] for line in out.stdout.splitlines()] == stdout
+    said = out.stderr.splitlines()
+    assert len(said) == len(stderr) and all(s.startswith(f'stock.csv: {why}') for s, why in zip(said, stderr)), said

@@ -259,7 +259,13 @@ T(sheets)
 	CHECK(first(SLICE_LIT("sku;saldo\na;1;;\n"), &mp, &why) == CSV_ROW);
 	CHECK(first(SLICE_LIT("sku;saldo\na;1;x\n"), &mp, &why) == CSV_BAD);
 	CHECK(strcmp(buf_cstr(&why),
-		  "line 2, column 3: it has 3 columns, the heading 2") == 0);
+		  "line 2, column 3: it has 3 columns, the heading (line 1) "
+		  "has 2; when that line is a title, delete it, else give "
+		  "each column its heading") == 0);
+	/* a heading's trailing separators are none either */
+	CHECK(first(SLICE_LIT("sku;saldo;;\na;1\n"), &mp, &why) == CSV_ROW);
+	CHECK(first(SLICE_LIT("sku;saldo;;\na;1;;x\n"), &mp, &why) == CSV_BAD);
+	CHECK(strstr(buf_cstr(&why), "line 2, column 4: ") != NULL);
 	/* cut off in the middle */
 	CHECK(first(SLICE_LIT("sku;saldo;boxes\na;1\n"), &mp, &why) == CSV_BAD);
 	CHECK(first(SLICE_LIT("sku;saldo\na;1.5\n"), &mp, &why) == CSV_BAD);
