@@ -406,6 +406,29 @@ access_new(
 	return e;
 }
 
+/* A crash came between the two files of a key: the private one stays, for
+ * somebody may have read it. */
+static enum err
+make_public(const char *dir, struct access_user *u)
+{
+	struct access_keys k;
+	struct buf path;
+	enum err e;
+
+	buf_init(&path, PATH_MOST);
+	e = path_of(dir, u->name, "key", &path);
+	if (e == ERR_OK)
+		e = key_read(buf_cstr(&path), &k);
+	buf_fini(&path);
+	if (e != ERR_OK)
+		return e;
+	keep(u->key, sizeof(u->key), slice_str(k.public));
+	access_wipe(&k);
+	now_text(u->made);
+	keep(u->by, sizeof(u->by), SLICE_LIT("vayla"));
+	return pub_write(dir, u);
+}
+
 static enum err
 make_one(const char *dir, const char *user, const char *role, bool any_name)
 {
@@ -415,6 +438,8 @@ make_one(const char *dir, const char *user, const char *role, bool any_name)
 		return ERR_OK;
 	snprintf(u.name, sizeof(u.name), "%s", user);
 	snprintf(u.role, sizeof(u.role), "%s", role);
+	if (there_is(dir, user, "key"))
+		return make_public(dir, &u);
 	return access_new(dir, NULL, &u, "vayla");
 }
 

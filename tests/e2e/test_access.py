@@ -86,6 +86,16 @@ def test_keys_are_made_by_themselves_for_their_owner_alone(broker):
     assert {key_of(p, 'secret') for p in folder.glob('*.key')} == secrets
 
 
+def test_half_a_key_is_made_whole(broker):
+    """A crash came between its two files: who has the private one is known again."""
+    secret = (broker.folder / 'data/access/shop.key').read_text()
+    assert broker.stop() == 0
+    (broker.folder / 'data/access/shop.pub').unlink()
+    broker.start()
+    assert (broker.folder / 'data/access/shop.key').read_text() == secret
+    broker.client('shop', 'connector').publish(order(1))
+
+
 def test_nobody_comes_in_without_a_key_that_is_known(broker):
     op = broker.client('cli', 'operator')
     before = records(op)
