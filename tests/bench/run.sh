@@ -69,8 +69,8 @@ awk -F'\t' '
 		return v t
 	}
 	NR == FNR { if ($1 !~ /^#/ && NF > 1) { words[$1] = $2; order[++n] = $1 } next }
-	FNR > 1 && ($4 != "-" || row[$1] == "") { row[$1] = row[$1] sprintf("| %s | %s %s | %s | %s |\n", words[$1],
-		figure($2), $3, $4 == "-" ? "" : $4 ($5 > 0 ? ": " figure($5) " " $3 : ""),
+	FNR > 1 && ($4 != "-" || row[$1] == "") { row[$1] = row[$1] sprintf("| %s | %s | %s | %s |\n",
+		row[$1] == "" ? words[$1] : "", row[$1] == "" ? figure($2) " " $3 : "", $4 == "-" ? "" : $4 ($5 > 0 ? ": " figure($5) " " $3 : ""),
 		$6 > 0 ? sprintf("%.1f x", $6) : "") }
 	END {
 		print "| | Vayla | beside it | |\n|---|---|---|---|"

@@ -8,7 +8,7 @@ import time
 
 import pytest
 import toybroker
-from harness import PROGRAM, ROOT
+from harness import PROGRAM, ROOT, until
 from toybroker import order
 from vyclient import No, Silence
 
@@ -78,12 +78,12 @@ def test_a_backup_under_load_then_kill_then_restore(tmp_path):
         books.subscribe(window=100)
         for _ in range(20):
             books.settle(books.delivery()[0]['seq'])
+        until(lambda: len(load.confirmed) > 20)
         before = list(load.confirmed)
         vayla(b, 'backup', copy)
         assert load.is_alive(), 'the broker went on'
         b.kill()
         load.join()
-        assert len(before) > 20
         assert 'are whole' in vayla(b, 'verify', copy)
         r = restored(tmp_path, copy)
         there = everything(r)
